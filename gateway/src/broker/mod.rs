@@ -1,0 +1,115 @@
+//! Who listens anywhere. A broker carries publications between nodes and to itself; it knows channels
+//! and bytes, never clients. Data comes in by [`Broker::publish`] on any node and goes out as
+//! [`BrokerEvent`]s on every node that subscribed, the publisher's included: one road, one order.
+//!
+//! # The contract
+//! - **Order.** Two publications to one channel that were published one after the other over the same
+//!   node (the second after the first was acknowledged, or both awaited in order) arrive in that order
+//!   everywhere; all nodes see one channel in one order.
+//! - **No duplicates.** A publication arrives at most once per node.
+//! - **What may be lost.** On channels without history: what is published while a node's link is down.
+//!   The node then sees one [`BrokerEvent::Gap`] for each channel it held, after the link is back and
+//!   before any later publication of that channel.
+//! - **Atomicity.** `subscribe` answers after the broker has confirmed all channels: what is published
+//!   after the answer arrives. On an error none may be relied on, and all may be tried again.
+//! - **Deadlines.** Every call ends within the configured command timeout, with an error if need be.
+//!   Nobody waits for a broker that is known to be down.
+//!
+//! `gateway/tests/contract` runs one suite over all implementations.
+
+pub mod bus;
+pub mod event;
+pub mod memory;
+pub mod redis;
+pub mod roster;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use fanfare_proto::code::ErrorCode;
+
+use crate::model::{ChannelName, Position, Publication};
+
+pub use bus::Bus;
+pub use event::{BrokerEvent, Events};
+pub use roster::Roster;
+
+/// A boxed future: the traits here are used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Carries publications. All methods may be called from any task at any time.
+pub trait Broker: fmt::Debug + Send + Sync + 'static {
+    /// Starts the delivery of these channels to this node. Subscribing twice is the same as once.
+    ///
+    /// # Errors
+    /// When the broker did not confirm in time; see the contract.
+    fn subscribe<'a>(&'a self, channels: &'a [ChannelName]) -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// Ends the delivery. Publications under way may still arrive.
+    ///
+    /// # Errors
+    /// When the broker did not confirm in time; the channel may go on arriving.
+    fn unsubscribe<'a>(&'a self, channels: &'a [ChannelName]) -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// Says something on a channel, to all nodes.
+    ///
+    /// # Errors
+    /// When the broker refused (nothing was delivered) or did not answer in time (unknown).
+    fn publish<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        outgoing: Outgoing,
+    ) -> BoxFuture<'a, Result<Published, BrokerError>>;
+
+    /// Whether publications get through right now: the link is up and what this node sends to itself
+    /// comes back.
+    fn health(&self) -> Health;
+}
+
+/// A publication on its way out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outgoing {
+    /// What is said.
+    pub publication: Publication,
+    /// W3C trace context of the publisher; empty if none.
+    pub traceparent: String,
+}
+
+/// The broker has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Where it stands, on channels with history.
+    pub position: Option<Position>,
+}
+
+/// How a broker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It delivers.
+    Delivers,
+    /// It has not delivered for this long.
+    Silent(std::time::Duration),
+}
+
+/// Why a broker did not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerError {
+    /// No link, or it broke. Retry later.
+    #[error("the broker is not reachable: {0}")]
+    Unreachable(String),
+    /// No answer within the deadline: it may have been done. Retry if doing it twice is harmless.
+    #[error("the broker did not answer in time")]
+    Timeout,
+    /// It answered that it will not: read-only, out of memory. Nothing was done.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+}
+
+impl BrokerError {
+    /// What a client or backend is told: a temporary error, whatever the cause.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        ErrorCode::Internal
+    }
+}

@@ -1,0 +1,36 @@
+//! `[auth]`: whose tokens are good.
+
+use crate::config::secret::Secret;
+
+/// Whose tokens are good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// Connection tokens.
+    pub token: TokenConfig,
+    /// Subscription tokens; the same as connection tokens unless set.
+    pub subscription_token: TokenConfig,
+}
+
+/// How tokens of one kind are verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenConfig {
+    /// Algorithms that are accepted: `HS256`, `HS384`, `HS512`. Never taken from the token.
+    pub algorithms: Vec<Algorithm>,
+    /// The shared secret; without one no token is good.
+    pub hmac_secret: Option<Secret>,
+    /// When set, `aud` must name it.
+    pub audience: Option<String>,
+    /// When set, `iss` must be it.
+    pub issuer: Option<String>,
+}
+
+/// A signature algorithm (RFC 7518, 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+}

@@ -1,0 +1,19 @@
+//! Each part's section: plain data, checked, cloneable, without live objects.
+
+pub mod api;
+pub mod auth;
+pub mod broker;
+pub mod channel;
+pub mod client;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use api::ApiConfig;
+pub use auth::{AuthConfig, TokenConfig};
+pub use broker::{BrokerConfig, BrokerUrl};
+pub use channel::{ChannelConfig, ChannelOptions, DataFormat, Namespace};
+pub use client::{ClientConfig, PersonalChannel};
+pub use server::ServerConfig;
+pub use shutdown::ShutdownConfig;
+pub use telemetry::{LogFormat, TelemetryConfig};

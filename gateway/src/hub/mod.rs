@@ -1,0 +1,4 @@
+//! Who listens on this node.
+/// Who listens on this node.
+#[derive(Debug, Default)]
+pub struct Hub;

@@ -1,0 +1,102 @@
+//! What a client can ask: one closed enum for all protocols.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+/// One thing asked, with the number its answer must carry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Chosen by the client and echoed in the reply; 0 asks for no reply.
+    pub id: u32,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// Everything a client can ask.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Says who the client is. The first command, once.
+    Connect(Connect),
+    /// Wants a channel's publications.
+    Subscribe(Subscribe),
+    /// No longer wants them.
+    Unsubscribe {
+        /// The channel's name, not checked yet.
+        channel: String,
+    },
+    /// Says something on a channel.
+    Publish {
+        /// The channel's name, not checked yet.
+        channel: String,
+        /// The payload, as it came.
+        data: Bytes,
+    },
+    /// Who is on a channel?
+    Presence {
+        /// The channel's name, not checked yet.
+        channel: String,
+    },
+    /// How many are on a channel?
+    PresenceStats {
+        /// The channel's name, not checked yet.
+        channel: String,
+    },
+    /// What was said on a channel?
+    History {
+        /// The channel's name, not checked yet.
+        channel: String,
+    },
+    /// Calls the application.
+    Rpc {
+        /// The application's method.
+        method: String,
+        /// Its argument.
+        data: Bytes,
+    },
+    /// Tells the application something, without an answer.
+    Send {
+        /// The message.
+        data: Bytes,
+    },
+    /// A new connection token for the old one.
+    Refresh {
+        /// The new token.
+        token: String,
+    },
+    /// A new subscription token for the old one.
+    SubRefresh {
+        /// The channel's name, not checked yet.
+        channel: String,
+        /// The new token.
+        token: String,
+    },
+    /// The answer to a ping.
+    Pong,
+}
+
+/// What a client says of itself when it connects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connect {
+    /// A connection JWT; empty if none.
+    pub token: String,
+    /// For the application's connect hook.
+    pub data: Bytes,
+    /// The client library's name, for statistics.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Positions of server-side subscriptions from before a reconnect.
+    pub subs: BTreeMap<String, Subscribe>,
+}
+
+/// What a client wants of a channel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subscribe {
+    /// The channel's name, not checked yet.
+    pub channel: String,
+    /// A subscription JWT; empty if none.
+    pub token: String,
+    /// For the application's subscribe hook.
+    pub data: Bytes,
+}

@@ -1,0 +1,42 @@
+//! What the node orders a session to do: the road by which a server API call, made on any node,
+//! reaches the sessions it is about.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{ChannelName, Close};
+
+/// An order to one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// End the connection.
+    Disconnect(Close),
+    /// Leave a channel and tell the client.
+    Unsubscribe {
+        /// The channel to leave.
+        channel: ChannelName,
+        /// The code for the client: 2000 ends it, from 2500 on the client subscribes again.
+        code: u32,
+        /// For people.
+        reason: &'static str,
+    },
+    /// Join a channel (a server-side subscription) and tell the client.
+    Subscribe {
+        /// The channel to join.
+        channel: ChannelName,
+        /// Shown to others as the client's channel info; empty if none.
+        info: Bytes,
+        /// For the client; empty if none.
+        data: Bytes,
+        /// When the subscription ends, in seconds since 1970; none if it does not.
+        expire_at: Option<i64>,
+    },
+    /// Prolong the connection, or end it.
+    Refresh {
+        /// How long it is good for from now on; none if it does not expire.
+        ttl: Option<Duration>,
+        /// True ends the connection as expired.
+        expired: bool,
+    },
+}

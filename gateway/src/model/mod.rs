@@ -1,0 +1,20 @@
+//! The nouns that every part of the gateway shares. Pure values: no serde, no tokio, no async; what a
+//! wire calls them is the codecs' business.
+
+pub mod channel;
+pub mod close;
+pub mod command;
+pub mod directive;
+pub mod event;
+pub mod id;
+pub mod publication;
+pub mod size;
+pub mod time;
+pub mod wire;
+
+pub use channel::ChannelName;
+pub use close::Close;
+pub use directive::Directive;
+pub use id::{ConnectionId, NodeId, SessionId, UserId};
+pub use publication::{ClientInfo, Position, Publication};
+pub use size::ByteSize;

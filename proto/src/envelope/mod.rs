@@ -1,0 +1,84 @@
+//! What travels on the broker: one version byte, one kind byte, then Protobuf
+//! (`schema/envelope.proto`). `docs/protocol/redis.md` is the norm; golden files hold the bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+
+/// The messages, generated from the schema.
+#[allow(missing_docs, reason = "generated; the schema has the comments")]
+#[allow(clippy::all, reason = "generated")]
+mod schema {
+    include!(concat!(env!("OUT_DIR"), "/fanfare.envelope.rs"));
+}
+
+pub use schema::control::Order;
+pub use schema::{ClientInfo, Control, Disconnect, Publication, Refresh, Subscribe, Target, Unsubscribe};
+
+/// The version that is written. Readers take this one and, once there is a second, the one before.
+pub const VERSION: u8 = 1;
+
+const PUBLICATION: u8 = b'p';
+const CONTROL: u8 = b'c';
+
+/// Anything that two nodes tell each other.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Envelope {
+    /// Something was said on a channel.
+    Publication(Publication),
+    /// Something is to be done about some sessions.
+    Control(Control),
+}
+
+/// Why bytes are not an envelope. The fault of whoever wrote them into the broker.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Not even two bytes.
+    #[error("an envelope has at least two bytes")]
+    Short,
+    /// From a newer or a foreign writer.
+    #[error("envelope version {0} is not known here (this is version {VERSION})")]
+    Version(u8),
+    /// From a newer writer.
+    #[error("envelope kind {0:?} is not known here")]
+    Kind(char),
+    /// The rest is not the message it should be.
+    #[error("malformed envelope: {0}")]
+    Malformed(#[from] prost::DecodeError),
+}
+
+impl Envelope {
+    /// Reads an envelope; payloads share the input's memory.
+    ///
+    /// # Errors
+    /// When the bytes are no envelope of a known version.
+    pub fn decode(mut bytes: Bytes) -> Result<Self, EnvelopeError> {
+        if bytes.len() < 2 {
+            return Err(EnvelopeError::Short);
+        }
+        let head = bytes.split_to(2);
+        match (head[0], head[1]) {
+            (VERSION, PUBLICATION) => Ok(Self::Publication(Publication::decode(bytes)?)),
+            (VERSION, CONTROL) => Ok(Self::Control(Control::decode(bytes)?)),
+            (VERSION, kind) => Err(EnvelopeError::Kind(kind.into())),
+            (version, _) => Err(EnvelopeError::Version(version)),
+        }
+    }
+
+    /// Writes an envelope of the current version.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        match self {
+            Self::Publication(publication) => write(PUBLICATION, publication),
+            Self::Control(control) => write(CONTROL, control),
+        }
+    }
+}
+
+fn write(kind: u8, message: &impl Message) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(2 + message.encoded_len());
+    bytes.put_u8(VERSION);
+    bytes.put_u8(kind);
+    // Cannot fail: BytesMut grows.
+    message.encode(&mut bytes).expect("a growing buffer has room");
+    bytes.freeze()
+}

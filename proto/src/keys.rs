@@ -1,0 +1,141 @@
+//! Names of keys and pub/sub channels in Redis: the whole layout is in `docs/protocol/redis.md`.
+//!
+//! Pub/sub is global to a Redis server whatever database is selected, so the database's number is a
+//! part of every pub/sub name. A channel's name stands in braces, so that all that belongs to a channel
+//! lies in one slot of a Redis Cluster; what would break the braces is percent-escaped.
+
+use std::fmt::Write;
+
+/// Makes names under one prefix and database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    prefix: String,
+    db: i64,
+}
+
+impl Keys {
+    /// `prefix` is `broker.prefix`, `db` the number at the end of the broker's URL.
+    #[must_use]
+    pub fn new(prefix: &str, db: i64) -> Self {
+        Self { prefix: prefix.to_owned(), db }
+    }
+
+    /// Pub/sub: the publications of a channel.
+    #[must_use]
+    pub fn channel(&self, channel: &str) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + channel.len() + 12);
+        let _ = write!(name, "{}:{}:ch:", self.prefix, self.db);
+        push_tag(&mut name, channel);
+        name
+    }
+
+    /// Reads a name that [`Keys::channel`] made; `None` for any other.
+    #[must_use]
+    pub fn parse_channel(&self, name: &str) -> Option<String> {
+        let rest = name.strip_prefix(self.prefix.as_str())?.strip_prefix(':')?;
+        let (db, rest) = rest.split_once(":ch:")?;
+        if db.parse() != Ok(self.db) {
+            return None;
+        }
+        let tag = rest.strip_prefix('{')?.strip_suffix('}')?;
+        Some(tag.replace("%7B", "{").replace("%7D", "}").replace("%25", "%"))
+    }
+
+    /// Pub/sub: control messages for all nodes.
+    #[must_use]
+    pub fn control(&self) -> String {
+        format!("{}:{}:control", self.prefix, self.db)
+    }
+
+    /// Pub/sub: what a node sends to itself to see whether the broker delivers.
+    #[must_use]
+    pub fn probe(&self, node: &str) -> String {
+        format!("{}:{}:probe:{node}", self.prefix, self.db)
+    }
+
+    /// Stream: the latest control messages, for nodes whose link was down.
+    #[must_use]
+    pub fn control_log(&self) -> String {
+        format!("{}:control:log", self.prefix)
+    }
+
+    /// Sorted set: node ids by the end of their lease, in milliseconds since 1970.
+    #[must_use]
+    pub fn nodes(&self) -> String {
+        format!("{}:nodes", self.prefix)
+    }
+
+    /// String with a lease: what a node says of itself, as JSON.
+    #[must_use]
+    pub fn node(&self, node: &str) -> String {
+        format!("{}:node:{node}", self.prefix)
+    }
+
+    /// Hash with a lease: channels with subscribers on a node, and how many.
+    #[must_use]
+    pub fn node_channels(&self, node: &str) -> String {
+        format!("{}:node:{node}:channels", self.prefix)
+    }
+
+    /// String: the channel rules that direct publishers keep to ([`crate::rules`]).
+    #[must_use]
+    pub fn rules(&self) -> String {
+        format!("{}:rules", self.prefix)
+    }
+
+    /// String with a TTL: the throw-away secrets that `dev` gateways share.
+    #[must_use]
+    pub fn dev_secrets(&self) -> String {
+        format!("{}:dev:secrets", self.prefix)
+    }
+}
+
+fn push_tag(name: &mut String, channel: &str) {
+    name.push('{');
+    for c in channel.chars() {
+        match c {
+            '{' => name.push_str("%7B"),
+            '}' => name.push_str("%7D"),
+            '%' => name.push_str("%25"),
+            c => name.push(c),
+        }
+    }
+    name.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout() {
+        let keys = Keys::new("fanfare", 3);
+        assert_eq!(keys.channel("chat:1"), "fanfare:3:ch:{chat:1}");
+        assert_eq!(keys.control(), "fanfare:3:control");
+        assert_eq!(keys.probe("n1"), "fanfare:3:probe:n1");
+        assert_eq!(keys.control_log(), "fanfare:control:log");
+        assert_eq!(keys.nodes(), "fanfare:nodes");
+        assert_eq!(keys.node("n1"), "fanfare:node:n1");
+        assert_eq!(keys.node_channels("n1"), "fanfare:node:n1:channels");
+        assert_eq!(keys.rules(), "fanfare:rules");
+    }
+
+    #[test]
+    fn braces_never_break_the_hash_tag() {
+        let keys = Keys::new("p", 0);
+        for channel in ["{}", "}x", "a{b}c", "100%", "%7B", "%257B"] {
+            let name = keys.channel(channel);
+            assert_eq!(name.matches('{').count(), 1, "{name}");
+            assert_eq!(name.matches('}').count(), 1, "{name}");
+            assert_eq!(keys.parse_channel(&name).as_deref(), Some(channel));
+        }
+    }
+
+    #[test]
+    fn other_names_are_not_channels() {
+        let keys = Keys::new("p", 0);
+        for name in ["p:1:ch:{x}", "q:0:ch:{x}", "p:0:control", "p:0:ch:x", ""] {
+            assert_eq!(keys.parse_channel(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Everything two processes must agree upon: gateway and worker, gateway and Redis, gateway and client.
+//!
+//! | module | whose agreement |
+//! | --- | --- |
+//! | [`limits`], [`code`], [`name`], [`data`] | everybody's: sizes, numbers, names, what a payload may be |
+//! | [`claims`] | the application's, which signs tokens, and the gateway's |
+//! | [`centrifuge`] | clients' that speak the Centrifuge protocol v2 |
+//! | [`api`] | backends' that call the server API |
+//! | [`envelope`], [`keys`], [`rules`], [`script`] | all nodes' and workers' that meet in one Redis |
+//!
+//! Invariant: no I/O here, no clock, no randomness. Bytes in, values out, and back; everything can be
+//! fuzzed and compared with golden files.
+
+pub mod api;
+pub mod centrifuge;
+pub mod claims;
+pub mod code;
+pub mod data;
+pub mod envelope;
+pub mod keys;
+pub mod limits;
+pub mod name;
+pub mod rules;
+pub mod script;

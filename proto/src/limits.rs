@@ -1,0 +1,34 @@
+//! The sizes that both ends rely on. What an operator may change has its default here and its key in
+//! the gateway's configuration.
+
+/// Longest channel name, in bytes. Names are ASCII, so also in characters.
+pub const CHANNEL_NAME_BYTES_MAX: usize = 255;
+
+/// Deepest nesting of published JSON. serde_json's own default, and the depth at which several
+/// official clients' parsers give up.
+pub const DATA_DEPTH_MAX: usize = 128;
+
+/// Default for the largest message from a client, in bytes (`client.message_size_limit`).
+pub const MESSAGE_BYTES_DEFAULT: usize = 64 * 1024;
+
+/// Default for the largest body of a server API request, in bytes (`api.body_size_limit`).
+pub const API_BODY_BYTES_DEFAULT: usize = 1024 * 1024;
+
+/// Default for what may wait for a slow reader, in bytes (`client.queue_max_size`).
+pub const OUTBOX_BYTES_DEFAULT: usize = 1024 * 1024;
+
+/// Default for the channels of one connection (`client.channel_limit`).
+pub const CHANNELS_PER_CONNECTION_DEFAULT: usize = 128;
+
+/// Longest client name that a connect command may carry, in characters; the rest is cut.
+pub const CLIENT_NAME_CHARS_MAX: usize = 16;
+
+/// Longest client version, in characters; the rest is cut.
+pub const CLIENT_VERSION_CHARS_MAX: usize = 64;
+
+/// Longest close reason: what a WebSocket close frame has room for, in bytes (RFC 6455, 5.5).
+pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+const _: () = assert!(CHANNEL_NAME_BYTES_MAX < MESSAGE_BYTES_DEFAULT);
+const _: () =
+    assert!(MESSAGE_BYTES_DEFAULT * 2 <= OUTBOX_BYTES_DEFAULT, "an outbox holds at least two of the largest messages");

@@ -1,0 +1,99 @@
+//! The grammar of channel names.
+//!
+//! ```text
+//! name      = ["$"] [namespace ":"] rest          1-255 printable ASCII characters, no "*", no "&"
+//! rest      = anything ["#" user *("," user)]     the part after the LAST "#" lists users
+//! namespace = 2 or more of A-Z a-z 0-9 "-" "_"    up to the FIRST ":", after "$"
+//! ```
+//!
+//! `$` marks a private channel, which needs a subscription token. Names are opaque otherwise:
+//! `dialog#1,2` and `dialog#2,1` are two channels. `{}` are allowed; who builds Redis keys escapes them
+//! ([`crate::keys`]).
+
+use crate::limits::CHANNEL_NAME_BYTES_MAX;
+
+/// What is wrong with a name. The fault of whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No character at all.
+    #[error("a channel name cannot be empty")]
+    Empty,
+    /// Over [`CHANNEL_NAME_BYTES_MAX`].
+    #[error("a channel name has at most {CHANNEL_NAME_BYTES_MAX} characters")]
+    TooLong,
+    /// Not printable ASCII, or `*` or `&`, which are kept for later use.
+    #[error("a channel name has printable ASCII characters only, without spaces, '*' and '&'")]
+    Character,
+}
+
+/// Checks a whole name.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn check(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > CHANNEL_NAME_BYTES_MAX {
+        return Err(NameError::TooLong);
+    }
+    let allowed = |b: u8| matches!(b, 0x21..=0x7e) && b != b'*' && b != b'&';
+    if name.bytes().all(allowed) { Ok(()) } else { Err(NameError::Character) }
+}
+
+/// Whether only a subscription token opens the channel.
+#[must_use]
+pub fn is_private(name: &str) -> bool {
+    name.starts_with('$')
+}
+
+/// The namespace's name; none for a channel of the default namespace.
+#[must_use]
+pub fn namespace(name: &str) -> Option<&str> {
+    let name = name.strip_prefix('$').unwrap_or(name);
+    name.split_once(':').map(|(namespace, _)| namespace)
+}
+
+/// The users that a user-limited name lists; none if the name has no `#`.
+pub fn users(name: &str) -> Option<impl Iterator<Item = &str>> {
+    name.rsplit_once('#').map(|(_, users)| users.split(','))
+}
+
+/// Whether a namespace may be called this.
+#[must_use]
+pub fn is_namespace(name: &str) -> bool {
+    name.len() >= 2 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_pass() {
+        for name in ["a", "news", "$private:x", "chat:room#42,43", "{}", "~", &"x".repeat(255)] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_do_not() {
+        assert_eq!(check(""), Err(NameError::Empty));
+        assert_eq!(check(&"x".repeat(256)), Err(NameError::TooLong));
+        for name in ["a b", "a\u{0}", "a\n", "\u{7f}", "é", "a*", "a&b"] {
+            assert_eq!(check(name), Err(NameError::Character), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn parts() {
+        assert_eq!(namespace("news"), None);
+        assert_eq!(namespace("chat:room"), Some("chat"));
+        assert_eq!(namespace("$chat:room:1"), Some("chat"));
+        assert_eq!(namespace(":x"), Some(""));
+        assert!(is_private("$x") && !is_private("x$"));
+        assert!(users("x").is_none());
+        assert_eq!(users("a#b#42,43").map(Iterator::collect::<Vec<_>>), Some(vec!["42", "43"]));
+        assert!(is_namespace("a_") && is_namespace("A-1") && !is_namespace("a") && !is_namespace("a.b"));
+    }
+}
