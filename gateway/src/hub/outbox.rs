@@ -55,7 +55,7 @@ struct Queue {
     corked: bool,
     /// The wheel says that some deadline has passed.
     tick: bool,
-    /// No more frames are taken; the reader ends the connection once the frames are out.
+    /// No more frames are taken; the reader ends the connection.
     close: Option<Close>,
 }
 
@@ -68,7 +68,7 @@ pub enum Signal {
     Directive(Directive),
     /// Some deadline of the session has passed.
     Tick,
-    /// End the connection. Told again whenever asked.
+    /// End the connection, with what [`OutboxReader::finish`] gives as last words. Told whenever asked.
     Close(Close),
 }
 
@@ -160,7 +160,7 @@ impl Outbox {
         if full { Err(Refused) } else { Ok(()) }
     }
 
-    /// Ends the connection once what waits is out. The first reason stays.
+    /// Ends the connection with what waits as its last words. The first reason stays.
     pub fn close(&self, close: Close) {
         let mut queue = self.shared.queue.lock();
         queue.close.get_or_insert(close);
@@ -219,32 +219,33 @@ impl Shared {
 
 impl OutboxReader {
     /// Looks what is there, most pressing first, and else registers for a wake-up. Frames are moved to
-    /// the end of `batch`, whole ones, until they add up to `size`. With `frames_only`, orders and ticks
-    /// stay where they are: the session is busy.
-    pub fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        batch: &mut VecDeque<Frame>,
-        size: ByteSize,
-        frames_only: bool,
-    ) -> Poll<Signal> {
+    /// the end of `batch`, whole ones, until they add up to `size`; with a size of 0 they stay where they
+    /// are, because the socket takes no more. With `busy`, orders and ticks stay: the session is at work.
+    pub fn poll(&mut self, cx: &mut Context<'_>, batch: &mut VecDeque<Frame>, size: ByteSize, busy: bool) -> Poll<Signal> {
         // Registered before looking: a push in between wakes in vain rather than not at all.
         self.shared.reader.register(cx.waker());
         let mut queue = self.shared.queue.lock();
-        if !queue.corked && !queue.frames.is_empty() {
-            queue.take(batch, size.bytes());
-            return Poll::Ready(Signal::Frames);
-        }
         if let Some(close) = &queue.close {
             return Poll::Ready(Signal::Close(close.clone()));
         }
-        if frames_only {
+        if size.bytes() > 0 && !queue.corked && !queue.frames.is_empty() {
+            queue.take(batch, size.bytes());
+            return Poll::Ready(Signal::Frames);
+        }
+        if busy {
             return Poll::Pending;
         }
         if let Some(directive) = queue.directives.pop_front() {
             return Poll::Ready(Signal::Directive(directive));
         }
         if std::mem::take(&mut queue.tick) { Poll::Ready(Signal::Tick) } else { Poll::Pending }
+    }
+
+    /// Closes the outbox, if it is open still, and takes what is left in it: last words.
+    pub fn finish(&mut self, close: &Close, batch: &mut VecDeque<Frame>) {
+        let mut queue = self.shared.queue.lock();
+        queue.close.get_or_insert_with(|| close.clone());
+        queue.take(batch, usize::MAX);
     }
 }
 

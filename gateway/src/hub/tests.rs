@@ -179,9 +179,10 @@ fn closing_lets_out_what_waits() {
     a.outbox.close(CloseCode::Shutdown.into());
     assert_eq!(a.outbox.push(frame("too late")), Err(Refused));
     let mut batch = VecDeque::new();
-    assert_eq!(a.poll(&mut batch), Poll::Ready(Signal::Frames));
-    assert_eq!(batch.pop_front(), Some(frame("last words")));
+    let close = CloseCode::Shutdown.into();
     assert_eq!(a.poll(&mut batch), Poll::Ready(Signal::Close(CloseCode::Shutdown.into())));
+    a.reader.finish(&close, &mut batch);
+    assert_eq!(batch, [frame("last words")]);
 }
 
 #[test]
