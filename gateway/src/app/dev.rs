@@ -57,7 +57,8 @@ struct ThrowAway {
 /// As [`super::serve`], and when a shared Redis does not answer for the secrets.
 pub async fn dev(mut config: Config, options: DevOptions, warnings: Vec<String>) -> anyhow::Result<()> {
     let id = NodeId::random();
-    let guard = telemetry::init(&config.telemetry, "fanfare-gateway", &id.to_string()).context("telemetry cannot start")?;
+    let guard =
+        telemetry::init(&config.telemetry, "fanfare-gateway", &id.to_string()).context("telemetry cannot start")?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -113,7 +114,8 @@ async fn fill_in_secrets(config: &mut Config, joint: &Joint) -> anyhow::Result<(
         };
         let shared = tokio::time::timeout(SECRETS_PATIENCE, shared).await;
         let shared = shared.with_context(|| format!("broker.url: {} does not answer", config.broker.url.masked()))?;
-        secrets = serde_json::from_str(&shared).context("the shared secrets in Redis are not ours: another broker.prefix helps")?;
+        secrets = serde_json::from_str(&shared)
+            .context("the shared secrets in Redis are not ours: another broker.prefix helps")?;
     }
     let token = Secret::new(secrets.token);
     config.auth.token.hmac_secret.get_or_insert_with(|| token.clone());

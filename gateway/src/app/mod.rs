@@ -28,7 +28,8 @@ pub use dev::{DevOptions, dev};
 /// When the gateway cannot start: an address is taken, the broker's URL is no URL.
 pub async fn serve(config: Config, warnings: Vec<String>) -> anyhow::Result<()> {
     let id = NodeId::random();
-    let guard = telemetry::init(&config.telemetry, "fanfare-gateway", &id.to_string()).context("telemetry cannot start")?;
+    let guard =
+        telemetry::init(&config.telemetry, "fanfare-gateway", &id.to_string()).context("telemetry cannot start")?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -55,7 +56,8 @@ struct Listeners {
 
 impl Listeners {
     fn bind(config: &ServerConfig) -> anyhow::Result<Self> {
-        let bind = |key: &str, address| Bound::bind(address).with_context(|| format!("{key}: cannot listen on {address}"));
+        let bind =
+            |key: &str, address| Bound::bind(address).with_context(|| format!("{key}: cannot listen on {address}"));
         Ok(Self {
             public: bind("server.listen", config.listen)?,
             internal: bind("server.internal_listen", config.internal_listen)?,

@@ -221,7 +221,13 @@ impl OutboxReader {
     /// Looks what is there, most pressing first, and else registers for a wake-up. Frames are moved to
     /// the end of `batch`, whole ones, until they add up to `size`; with a size of 0 they stay where they
     /// are, because the socket takes no more. With `busy`, orders and ticks stay: the session is at work.
-    pub fn poll(&mut self, cx: &mut Context<'_>, batch: &mut VecDeque<Frame>, size: ByteSize, busy: bool) -> Poll<Signal> {
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut VecDeque<Frame>,
+        size: ByteSize,
+        busy: bool,
+    ) -> Poll<Signal> {
         // Registered before looking: a push in between wakes in vain rather than not at all.
         self.shared.reader.register(cx.waker());
         let mut queue = self.shared.queue.lock();

@@ -136,11 +136,8 @@ impl Node {
     /// # Errors
     /// The broker's: the order is then not certain to be carried out.
     pub async fn order(&self, order: Order) -> Result<(), BrokerError> {
-        let control = Control {
-            sender: self.parts.id.to_string(),
-            time_ms: self.parts.clock.unix_ms(),
-            order: Some(order),
-        };
+        let control =
+            Control { sender: self.parts.id.to_string(), time_ms: self.parts.clock.unix_ms(), order: Some(order) };
         self.parts.bus.send(control).await
     }
 

@@ -62,7 +62,8 @@ fn answer(status: StatusCode, word: &str, reason: Option<&str>) -> Response {
         Some(reason) => serde_json::json!({ "status": word, "reason": reason }),
         None => serde_json::json!({ "status": word }),
     };
-    (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body.to_string()).into_response()
+    (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body.to_string())
+        .into_response()
 }
 
 async fn scrape(State(vitals): State<Vitals>) -> Response {

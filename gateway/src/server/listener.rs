@@ -82,7 +82,8 @@ impl Bound {
             match accepted {
                 Ok((stream, peer)) => {
                     backoff.reset();
-                    let connection = serve_one(stream, peer, Seat(Arc::new(seat)), router.clone(), gate.clone(), stop.clone());
+                    let connection =
+                        serve_one(stream, peer, Seat(Arc::new(seat)), router.clone(), gate.clone(), stop.clone());
                     tasks.spawn("http", connection);
                 }
                 // Out of files or memory, or the client left already: others may fare better soon.
@@ -95,7 +96,14 @@ impl Bound {
     }
 }
 
-async fn serve_one(stream: TcpStream, peer: SocketAddr, seat: Seat, router: Router, gate: Gate, stop: CancellationToken) {
+async fn serve_one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    router: Router,
+    gate: Gate,
+    stop: CancellationToken,
+) {
     // Messages are small and gathered by us; waiting for more only adds delay.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {

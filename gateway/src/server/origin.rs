@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -42,12 +42,20 @@ fn matches(pattern: &str, origin: &str) -> bool {
 
 /// Refuses foreign pages with 403, before the upgrade.
 pub async fn guard(State(allowed): State<AllowedOrigins>, request: Request, next: Next) -> Response {
-    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    if allowed.allow(text(header::ORIGIN), text(header::HOST)) {
-        return next.run(request).await;
+    match foreign(&allowed, request.headers()) {
+        None => next.run(request).await,
+        Some(origin) => {
+            tracing::info!(origin, "refused a page that client.allowed_origins does not list");
+            (StatusCode::FORBIDDEN, "this origin may not connect: see client.allowed_origins\n").into_response()
+        }
     }
-    tracing::info!(origin = text(header::ORIGIN), "refused a connection from a page that client.allowed_origins does not list");
-    (StatusCode::FORBIDDEN, "this origin may not connect: see client.allowed_origins\n").into_response()
+}
+
+/// The request's origin, if it may not connect.
+fn foreign(allowed: &AllowedOrigins, headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let origin = text(header::ORIGIN);
+    if allowed.allow(origin, text(header::HOST)) { None } else { origin.map(str::to_owned) }
 }
 
 #[cfg(test)]

@@ -10,7 +10,13 @@ use super::origin::{self, AllowedOrigins};
 use crate::transport::websocket::{self, Door};
 
 /// Clients, backends, probes. `api` and `page` bring routes of their own, if they are on.
-pub fn public(door: Arc<Door>, origins: AllowedOrigins, vitals: Vitals, api: Option<Router>, page: Option<Router>) -> Router {
+pub fn public(
+    door: Arc<Door>,
+    origins: AllowedOrigins,
+    vitals: Vitals,
+    api: Option<Router>,
+    page: Option<Router>,
+) -> Router {
     let clients = Router::new()
         .route("/connection/websocket", get(websocket::connect))
         .layer(middleware::from_fn_with_state(origins, origin::guard))

@@ -96,21 +96,22 @@ impl Session {
             Ok(token) => Ok(token),
             // Nobody can be told apart in a gateway without keys, and in an insecure one nobody has to be.
             Err(TokenError::NotConfigured) if config.insecure => Ok(ConnectionToken::default()),
-            Err(TokenError::Expired) => Err(ErrorCode::TokenExpired.into()),
-            Err(error) => {
-                tracing::debug!(%error, "refused a connection token");
-                Err(CloseCode::InvalidToken.into())
-            }
+            Err(error) => Err(Self::refuse_connection_token(error)),
+        }
+    }
+
+    pub(super) fn refuse_connection_token(error: TokenError) -> Refusal {
+        tracing::debug!(%error, "refused a connection token");
+        match error {
+            TokenError::Expired => ErrorCode::TokenExpired.into(),
+            TokenError::Unavailable => ErrorCode::Internal.into(),
+            TokenError::Invalid(_) | TokenError::NotConfigured => CloseCode::InvalidToken.into(),
         }
     }
 
     /// The channels that the token names and the user's own one, checked.
     fn server_subscriptions(&self, token: &ConnectionToken) -> Result<BTreeMap<ChannelName, ServerSub>, Refusal> {
-        let mut subs = BTreeMap::new();
-        for (channel, sub) in &token.subs {
-            let channel = ChannelName::parse(channel).map_err(|_| ErrorCode::BadRequest)?;
-            subs.insert(channel, sub.clone());
-        }
+        let mut subs = token.subs.clone();
         if let Some(channel) = self.personal_channel(&token.user) {
             subs.entry(channel).or_default();
         }
@@ -119,7 +120,7 @@ impl Session {
         }
         for channel in subs.keys() {
             let options = self.shared.node.rules().options(channel).ok_or(ErrorCode::UnknownChannel)?;
-            permission::fits_wire(options, self.wire.key()).map_err(Refusal::Error)?;
+            permission::carry(options, self.carries()).into_result()?;
         }
         Ok(subs)
     }

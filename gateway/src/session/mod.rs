@@ -19,11 +19,12 @@ use std::time::Duration;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use crate::auth::Auth;
+use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
 use crate::hub::{Outbox, OutboxReader, Subscriber};
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
-use crate::model::wire::{Encode, Frame};
+use crate::model::wire::{Encode, Frame, WireKey};
 use crate::model::{ChannelName, Close, ConnectionId, SessionId};
 use crate::node::Node;
 use crate::telemetry::metrics::CodeLabel;
@@ -131,10 +132,17 @@ impl Session {
             (State::Live(_), Ask::Unsubscribe { channel }) => self.unsubscribe(id, &channel),
             (State::Live(_), Ask::Publish { channel, data }) => Box::pin(self.publish(id, &channel, data)).await,
             (State::Live(_), Ask::Refresh { token }) => Box::pin(self.refresh(id, &token)).await,
-            (State::Live(_), Ask::SubRefresh { channel, token }) => Box::pin(self.sub_refresh(id, &channel, &token)).await,
-            (State::Live(_), Ask::Presence { .. } | Ask::PresenceStats { .. } | Ask::History { .. } | Ask::Rpc { .. } | Ask::Send { .. }) => {
-                Err(ErrorCode::NotAvailable.into())
+            (State::Live(_), Ask::SubRefresh { channel, token }) => {
+                Box::pin(self.sub_refresh(id, &channel, &token)).await
             }
+            (
+                State::Live(_),
+                Ask::Presence { .. }
+                | Ask::PresenceStats { .. }
+                | Ask::History { .. }
+                | Ask::Rpc { .. }
+                | Ask::Send { .. },
+            ) => Err(ErrorCode::NotAvailable.into()),
         };
         self.arm();
         match done {
@@ -183,6 +191,13 @@ impl Session {
         match &mut self.state {
             State::Live(live) => Ok(live),
             State::Fresh | State::Refused => Err(CloseCode::BadRequest.into()),
+        }
+    }
+
+    fn carries(&self) -> Carries {
+        match self.wire.key() {
+            WireKey::CentrifugeJson => Carries::Json,
+            WireKey::CentrifugeProtobuf => Carries::Bytes,
         }
     }
 
@@ -245,6 +260,10 @@ impl Shared {
         // SeqCst: set before the alarms ring, seen by the sessions that they wake.
         self.ending.store(true, Ordering::SeqCst);
         self.wheel.ring_all();
+    }
+
+    fn trust(&self) -> Trust {
+        if self.config.insecure { Trust::Insecure } else { Trust::Rules }
     }
 
     fn now(&self) -> Duration {

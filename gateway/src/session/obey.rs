@@ -7,7 +7,7 @@ use fanfare_proto::code::CloseCode;
 
 use super::state::{State, Subscription};
 use super::{Flow, Session};
-use crate::channel::permission;
+use crate::channel::permission::{self, Decision};
 use crate::model::event::{Event, Push, Subscribed};
 use crate::model::{ChannelName, Directive};
 
@@ -30,7 +30,8 @@ impl Session {
             }
             Directive::Refresh { expired: true, .. } => CloseCode::Expired.into(),
             Directive::Refresh { ttl, expired: false } => {
-                let at = ttl.map(|ttl| self.shared.unix_s().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)));
+                let at = ttl
+                    .map(|ttl| self.shared.unix_s().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)));
                 if let State::Live(live) = &mut self.state {
                     live.expires_at = at;
                     self.push(None, &Push::Refresh { ttl });
@@ -42,7 +43,13 @@ impl Session {
         flow
     }
 
-    async fn subscribe_by_order(&mut self, channel: ChannelName, info: Bytes, data: Bytes, expires_at: Option<i64>) -> Flow {
+    async fn subscribe_by_order(
+        &mut self,
+        channel: ChannelName,
+        info: Bytes,
+        data: Bytes,
+        expires_at: Option<i64>,
+    ) -> Flow {
         let shared = Arc::clone(&self.shared);
         let Ok(live) = self.live() else { return Flow::Continue };
         if live.subscriptions.contains_key(&channel) {
@@ -51,7 +58,7 @@ impl Session {
         if live.subscriptions.len() >= shared.config.channel_limit {
             return CloseCode::ChannelLimit.into();
         }
-        let fits = |options| permission::fits_wire(options, self.wire.key()).is_ok();
+        let fits = |options| permission::carry(options, self.carries()) == Decision::Allow;
         if !shared.node.rules().options(&channel).is_some_and(fits) {
             tracing::warn!("an order to subscribe a client to a channel that it cannot have was left undone");
             return Flow::Continue;

@@ -8,7 +8,7 @@ use fanfare_proto::code::ErrorCode;
 
 use super::{Refusal, Session};
 use crate::broker::Outgoing;
-use crate::channel::permission;
+use crate::channel::permission::{self, Asker, Standing};
 use crate::config::section::DataFormat;
 use crate::model::event::Reply;
 use crate::model::{ChannelName, ClientInfo, Publication};
@@ -22,9 +22,11 @@ impl Session {
         let connection = self.connection;
         let live = self.live()?;
         let subscription = live.subscriptions.get(&channel);
-        permission::publish(&channel, &live.user, options, subscription.is_some(), shared.config.insecure)?;
+        let asker = Asker { user: &live.user, trust: shared.trust() };
+        let standing = if subscription.is_some() { Standing::Subscriber } else { Standing::Outsider };
+        permission::publish(asker, options, standing).into_result()?;
         let data = match options.publication_data_format {
-            DataFormat::Json => fanfare_proto::data::normalise(data).map_err(|_| ErrorCode::BadRequest)?,
+            DataFormat::Json => fanfare_proto::data::normalise_json(data).map_err(|_| ErrorCode::BadRequest)?,
             DataFormat::Binary if data.is_empty() => return Err(ErrorCode::BadRequest.into()),
             DataFormat::Binary => data,
         };

@@ -4,17 +4,13 @@ use fanfare_proto::code::{CloseCode, ErrorCode, unsubscribe};
 
 use super::state::State;
 use super::{Flow, Refusal, Session};
-use crate::auth::TokenError;
 use crate::model::ChannelName;
 use crate::model::event::{Push, Reply};
 
 impl Session {
     pub(super) async fn refresh(&mut self, id: u32, token: &str) -> Result<(), Refusal> {
         let verified = self.shared.auth.verify_connection(token, self.shared.unix_s()).await;
-        let token = verified.map_err(|error| match error {
-            TokenError::Expired => Refusal::Error(ErrorCode::TokenExpired),
-            TokenError::Invalid(_) | TokenError::NotConfigured => Refusal::Close(CloseCode::InvalidToken),
-        })?;
+        let token = verified.map_err(Self::refuse_connection_token)?;
         let live = self.live()?;
         if token.user != live.user {
             // A connection never changes hands.
@@ -56,7 +52,8 @@ impl Session {
         }
         let grace = self.shared.config.expired_sub_close_delay;
         let expired = live.subscriptions.iter().filter(|(_, subscription)| over(subscription.expires_at, grace));
-        let expired: Vec<_> = expired.map(|(channel, subscription)| (channel.clone(), subscription.server_side)).collect();
+        let expired: Vec<_> =
+            expired.map(|(channel, subscription)| (channel.clone(), subscription.server_side)).collect();
         for (channel, server_side) in expired {
             if server_side {
                 return CloseCode::SubscriptionExpired.into();

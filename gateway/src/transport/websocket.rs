@@ -123,7 +123,12 @@ fn query(request: &Request) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn comma_separated<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> impl Iterator<Item = &'a str> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
 }
 
 /// A request to become a WebSocket, found to be a good one.
@@ -198,7 +203,8 @@ impl Upgrade {
             .max_message_size(Some(sizes.message_max.bytes()))
             .max_frame_size(Some(sizes.message_max.bytes()));
         let early = parts.read_buf.to_vec();
-        let socket = WebSocketStream::from_partially_read(parts.io.into_inner(), early, Role::Server, Some(config)).await;
+        let socket =
+            WebSocketStream::from_partially_read(parts.io.into_inner(), early, Role::Server, Some(config)).await;
         Some(WebSocket { socket, broken: false, _seat: self.seat })
     }
 }
