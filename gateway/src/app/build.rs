@@ -72,12 +72,6 @@ impl Ground {
 }
 
 impl App {
-    pub(super) async fn build(config: Config, id: NodeId) -> anyhow::Result<Self> {
-        let ground = Ground::new(id);
-        let joint = Joint::build(&config, &ground).await?;
-        Ok(Self::assemble(config, ground, joint))
-    }
-
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> Self {
         let Ground { id, clock, metrics, front, back } = ground;
         let Joint { broker, bus, roster, events, redis: _ } = joint;
@@ -151,7 +145,7 @@ impl App {
 }
 
 impl Joint {
-    pub(super) async fn build(config: &Config, ground: &Ground) -> anyhow::Result<Self> {
+    pub(super) fn build(config: &Config, ground: &Ground) -> anyhow::Result<Self> {
         let Ground { id, clock, metrics, back, .. } = ground;
         match &config.broker.url {
             BrokerUrl::Memory => {

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::Listeners;
 use super::build::{App, Ground, Joint};
+use super::{Gateway, Listeners};
 use crate::auth::mint;
 use crate::broker::Outgoing;
 use crate::config::Config;
@@ -64,14 +64,14 @@ pub async fn dev(mut config: Config, options: DevOptions, warnings: Vec<String>)
     }
     let listeners = free_ports(&config.server, options)?;
     let ground = Ground::new(id);
-    let joint = Joint::build(&config, &ground).await?;
+    let joint = Joint::build(&config, &ground)?;
     fill_in_secrets(&mut config, &joint).await?;
     let app = App::assemble(config, ground, joint);
     let address = listeners.public.address();
     let page = demo::router(demo_page(&app.config, address));
     announce(&app.config, address);
     app.back.spawn("demo ticker", ticker(Arc::clone(&app.sessions.node), app.back.stop()));
-    app.run(listeners, Some(page)).await;
+    Gateway::open(app, listeners, Some(page)).drain_on_signal().await;
     guard.shutdown();
     Ok(())
 }
