@@ -8,12 +8,15 @@ use serde_json::value::RawValue;
 use super::field::{Text, or_default};
 use super::{BroadcastResult, ChannelsResult, Empty, Error, InfoResult, PublishResult};
 
+/// One call of a batch, from the method's name to its request: `{"publish":{..}}`.
+pub type Command<'a> = BTreeMap<Text<'a>, &'a RawValue>;
+
 /// `batch`: several calls.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Batch<'a> {
-    /// Each has one entry, from a method's name to its request: `{"publish":{..}}`.
+    /// The calls.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub commands: Vec<BTreeMap<Text<'a>, &'a RawValue>>,
+    pub commands: Vec<Command<'a>>,
     /// Whether a call may begin before the one before it is answered.
     #[serde(default, deserialize_with = "or_default")]
     pub parallel: bool,

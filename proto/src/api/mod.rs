@@ -16,7 +16,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use batch::{Batch, BatchResult, Call, Reply};
+pub use batch::{Batch, BatchResult, Call, Command, Reply};
 pub use cluster::{ChannelRecord, Channels, ChannelsResult, Info, InfoResult, Node};
 pub use connection::{Disconnect, DisconnectAdvice, Refresh, Subscribe, Unsubscribe};
 pub use field::{Given, Text};
