@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Api, ApiError};
-use crate::broker::roster::NodeRecord;
+use super::{Api, ApiError, NodeRecord};
 
 impl Api {
     pub(super) async fn info(&self) -> Result<Vec<NodeRecord>, ApiError> {

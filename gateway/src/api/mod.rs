@@ -14,12 +14,11 @@ use std::sync::Arc;
 
 use fanfare_proto::code::ErrorCode;
 
-use crate::broker::Published;
-use crate::broker::roster::NodeRecord;
 use crate::config::section::ChannelOptions;
-use crate::model::ChannelName;
+use crate::model::{ChannelName, Position};
 use crate::node::Node;
 
+pub use crate::broker::roster::NodeRecord;
 pub use error::ApiError;
 pub use request::Request;
 
@@ -39,10 +38,10 @@ pub struct Context {
 /// What was done, one for each [`Request`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Response {
-    /// The broker has the publication.
-    Publish(Published),
+    /// The broker has the publication; where it stands, on channels with history.
+    Publish(Option<Position>),
     /// What became of each channel's publication, in the order of the request.
-    Broadcast(Vec<Result<Published, ApiError>>),
+    Broadcast(Vec<Result<Option<Position>, ApiError>>),
     /// All nodes have the order, or find it in the control log.
     Subscribe,
     /// The same.

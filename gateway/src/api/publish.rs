@@ -8,9 +8,9 @@ use futures_util::{StreamExt, stream};
 
 use super::request::{Broadcast, Message, Publish};
 use super::{Api, ApiError, Context, payload};
-use crate::broker::{Outgoing, Published};
+use crate::broker::Outgoing;
 use crate::config::section::DataFormat;
-use crate::model::{ConnectionId, Publication};
+use crate::model::{ConnectionId, Position, Publication};
 use crate::telemetry::metrics::{Road, RoadLabel};
 
 /// A message as it goes out, but for what depends on the channel.
@@ -21,7 +21,7 @@ struct Prepared {
 }
 
 impl Api {
-    pub(super) async fn publish(&self, publish: Publish, context: &Context) -> Result<Published, ApiError> {
+    pub(super) async fn publish(&self, publish: Publish, context: &Context) -> Result<Option<Position>, ApiError> {
         let prepared = self.prepare(publish.message, context)?;
         self.send(&publish.channel, &prepared).await
     }
@@ -32,7 +32,7 @@ impl Api {
         &self,
         broadcast: Broadcast,
         context: &Context,
-    ) -> Result<Vec<Result<Published, ApiError>>, ApiError> {
+    ) -> Result<Vec<Result<Option<Position>, ApiError>>, ApiError> {
         match broadcast.channels.len() {
             0 => return Err(ApiError::bad("channels: at least one is needed")),
             1..=API_BROADCAST_CHANNELS_MAX => {}
@@ -66,12 +66,12 @@ impl Api {
         Ok(Prepared { outgoing, json: OnceLock::new() })
     }
 
-    async fn send(&self, channel: &str, prepared: &Prepared) -> Result<Published, ApiError> {
+    async fn send(&self, channel: &str, prepared: &Prepared) -> Result<Option<Position>, ApiError> {
         let (channel, options) = self.channel(channel)?;
         let outgoing = prepared.for_format(options.publication_data_format)?;
         let published = self.node.publish(&channel, outgoing).await?;
         self.node.metrics().publications.get_or_create(&RoadLabel { road: Road::api }).inc();
-        Ok(published)
+        Ok(published.position)
     }
 }
 

@@ -10,9 +10,8 @@ use fanfare_proto::code::ErrorCode;
 use serde::Serialize;
 
 use super::HttpResponse;
-use crate::api::{ApiError, Response};
-use crate::broker::Published;
-use crate::broker::roster::NodeRecord;
+use crate::api::{ApiError, NodeRecord, Response};
+use crate::model::Position;
 
 /// Why a request was not done, and whose language the answer speaks.
 #[derive(Debug)]
@@ -95,7 +94,7 @@ pub(super) fn unauthorized() -> HttpResponse {
 /// The answer to everyone else.
 pub(super) fn write(outcome: Result<Response, Refusal>, mode: ErrorMode) -> HttpResponse {
     match outcome {
-        Ok(Response::Publish(published)) => done(position(published)),
+        Ok(Response::Publish(position)) => done(published(position)),
         Ok(Response::Broadcast(outcomes)) => done(broadcast(outcomes)),
         Ok(Response::Subscribe | Response::Unsubscribe | Response::Disconnect | Response::Refresh) => done(Empty {}),
         Ok(Response::Info(nodes)) => done(info(nodes)),
@@ -122,16 +121,16 @@ fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     response
 }
 
-fn position(published: Published) -> PublishResult {
-    match published.position {
+fn published(position: Option<Position>) -> PublishResult {
+    match position {
         Some(position) => PublishResult { offset: position.offset, epoch: position.epoch.to_string() },
         None => PublishResult::default(),
     }
 }
 
-fn broadcast(outcomes: Vec<Result<Published, ApiError>>) -> BroadcastResult {
+fn broadcast(outcomes: Vec<Result<Option<Position>, ApiError>>) -> BroadcastResult {
     let responses = outcomes.into_iter().map(|outcome| match outcome {
-        Ok(published) => Answer::Result(position(published)),
+        Ok(position) => Answer::Result(published(position)),
         Err(error) => Answer::Error(error_on_wire(error)),
     });
     BroadcastResult { responses: responses.collect() }
@@ -158,7 +157,7 @@ fn channels(counts: std::collections::BTreeMap<String, u64>) -> ChannelsResult {
 
 fn batch(outcomes: Vec<Result<Response, ApiError>>) -> BatchResult {
     let replies = outcomes.into_iter().map(|outcome| match outcome {
-        Ok(Response::Publish(published)) => Reply::Publish(position(published)),
+        Ok(Response::Publish(position)) => Reply::Publish(published(position)),
         Ok(Response::Broadcast(outcomes)) => Reply::Broadcast(broadcast(outcomes)),
         Ok(Response::Subscribe) => Reply::Subscribe(Empty {}),
         Ok(Response::Unsubscribe) => Reply::Unsubscribe(Empty {}),
