@@ -137,7 +137,7 @@ fn demo_page(config: &Config, address: SocketAddr) -> Demo {
         secret.as_ref().and_then(|secret| mint::mint(&token, secret, algorithm).ok()).unwrap_or_default()
     };
     let command_hint = format!(
-        "curl http://{address}/api/publish -H 'X-API-Key: {}' -d '{{\"channel\":\"#{{user}}\",\"data\":{{\"text\":\"hello from the backend\"}}}}'",
+        "curl http://{address}/api/publish -H 'X-API-Key: {}' -H 'Content-Type: application/json' -d '{{\"channel\":\"#{{user}}\",\"data\":{{\"text\":\"hello from the backend\"}}}}'",
         api_key(config)
     );
     Demo { mint: Arc::new(mint), command_hint }
@@ -158,7 +158,7 @@ A token for user \"dev\"
   {token}
 
 Publish from a backend
-  curl http://{address}/api/publish -H 'X-API-Key: {key}' -d '{{\"channel\":\"chat\",\"data\":{{\"name\":\"backend\",\"text\":\"hello\"}}}}'
+  curl http://{address}/api/publish -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{\"channel\":\"chat\",\"data\":{{\"name\":\"backend\",\"text\":\"hello\"}}}}'
 
 The same with the worker
   cargo run --release -p fanfare-worker -- publish --to http://{address} --api-key {key} --channel chat --data '{{\"name\":\"backend\",\"text\":\"hello\"}}'
