@@ -72,7 +72,9 @@ mod tests {
         for frame in [&b"\x01"[..], b"\x05abcd", b"\x80", b"\xff\xff", b"\xff\xff\xff\xff\x7fabc"] {
             assert_eq!(take_all(frame), Err(DelimitError::CutOff), "{frame:x?}");
         }
-        for frame in [&b"\x80\x00"[..], b"\x81\x00a", b"\x80\x80\x80\x80\x80", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
+        for frame in
+            [&b"\x80\x00"[..], b"\x81\x00a", b"\x80\x80\x80\x80\x80", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"]
+        {
             assert_eq!(take_all(frame), Err(DelimitError::Overlong), "{frame:x?}");
         }
     }

@@ -58,11 +58,8 @@ impl From<&Publication<'_>> for schema::Reply {
             epoch: publication.epoch.to_owned(),
             ..schema::Publication::default()
         };
-        let push = schema::Push {
-            channel: publication.channel.to_owned(),
-            r#pub: Some(message),
-            ..schema::Push::default()
-        };
+        let push =
+            schema::Push { channel: publication.channel.to_owned(), r#pub: Some(message), ..schema::Push::default() };
         Self { push: Some(push), ..Self::default() }
     }
 }
