@@ -121,3 +121,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Message<T> {
         deserializer.deserialize_map(field::ObjectVisitor::new()).map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests;
