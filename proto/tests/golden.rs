@@ -89,91 +89,53 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
     ]
 }
 
-/// What the client is told, in the order of `make.mjs`.
-fn replies() -> Vec<(&'static str, Vec<Reply>)> {
+/// What the client is told, in `make.mjs`: a name and the messages of one frame.
+fn replies() -> impl Iterator<Item = (&'static str, Vec<Reply>)> {
+    let ping = ("ping", vec![Reply::default()]);
+    let published = |id| Reply { id, publish: Some(PublishResult {}), ..Reply::default() };
+    let batch = ("batch", vec![published(8), published(9)]);
+    let pushes = pushes().into_iter().map(|(name, push)| (name, Reply { push: Some(push), ..Reply::default() }));
+    let single = answers().into_iter().chain(pushes).map(|(name, reply)| (name, vec![reply]));
+    single.chain([ping, batch])
+}
+
+fn answers() -> Vec<(&'static str, Reply)> {
     let with = |id| Reply { id, ..Reply::default() };
-    let push = |push| vec![Reply { push: Some(push), ..Reply::default() }];
-    let on = |channel: &str| Push { channel: channel.into(), ..Push::default() };
     let error = |code, message: &str, temporary| Some(schema::Error { code, message: message.into(), temporary });
-    let published = Some(PublishResult {});
+    let topic = SubscribeResult { data: text(r#"{"topic":"all"}"#), ..SubscribeResult::default() };
+    let expiring = SubscribeResult { expires: true, ttl: 1, ..SubscribeResult::default() };
+    let history = HistoryResult { publications: vec![publication()], epoch: "abcd".into(), offset: 1 << 40 };
+    let stats = PresenceStatsResult { num_clients: 3, num_users: 2 };
+    let refresh = RefreshResult { client: connected().client, expires: true, ttl: 600, ..RefreshResult::default() };
+    let sub_refresh = SubRefreshResult { expires: true, ttl: 600, ..SubRefreshResult::default() };
     vec![
-        ("connect", vec![Reply { connect: Some(connected()), ..with(1) }]),
-        (
-            "subscribe",
-            vec![Reply {
-                subscribe: Some(SubscribeResult { data: text(r#"{"topic":"all"}"#), ..SubscribeResult::default() }),
-                ..with(2)
-            }],
-        ),
-        ("publication", push(Push { r#pub: Some(publication()), ..on("news") })),
-        (
-            "publication_bare",
-            push(Push { r#pub: Some(schema::Publication { data: text("0"), ..Default::default() }), ..on("news") }),
-        ),
-        ("publish", vec![Reply { publish: published, ..with(3) }]),
-        ("error", vec![Reply { error: error(108, "not available", false), ..with(4) }]),
-        ("error_temporary", vec![Reply { error: error(100, "internal server error", true), ..with(5) }]),
-        (
-            "presence_stats",
-            vec![Reply { presence_stats: Some(PresenceStatsResult { num_clients: 3, num_users: 2 }), ..with(6) }],
-        ),
-        (
-            "history",
-            vec![Reply {
-                history: Some(HistoryResult {
-                    publications: vec![publication()],
-                    epoch: "abcd".into(),
-                    offset: 1 << 40,
-                }),
-                ..with(7)
-            }],
-        ),
-        ("ping", vec![Reply::default()]),
-        (
-            "push_subscribe",
-            push(Push {
-                subscribe: Some(schema::Subscribe { data: text("[7]"), ..Default::default() }),
-                ..on("user:#42")
-            }),
-        ),
-        ("push_publication", push(Push { r#pub: Some(publication()), ..on("user:#42") })),
-        ("push_message", push(Push { message: Some(schema::Message { data: text("\"hello\"") }), ..Push::default() })),
-        (
-            "push_unsubscribe",
-            push(Push {
-                unsubscribe: Some(schema::Unsubscribe { code: 2000, reason: "server unsubscribe".into() }),
-                ..on("user:#42")
-            }),
-        ),
-        ("batch", vec![Reply { publish: published, ..with(8) }, Reply { publish: published, ..with(9) }]),
-        ("push_refresh", push(Push { refresh: Some(schema::Refresh { expires: true, ttl: 1 }), ..Push::default() })),
-        (
-            "refresh",
-            vec![Reply {
-                refresh: Some(RefreshResult {
-                    client: connected().client,
-                    expires: true,
-                    ttl: 600,
-                    ..Default::default()
-                }),
-                ..with(10)
-            }],
-        ),
-        (
-            "subscribe_expiring",
-            vec![Reply {
-                subscribe: Some(SubscribeResult { expires: true, ttl: 1, ..Default::default() }),
-                ..with(11)
-            }],
-        ),
-        (
-            "sub_refresh",
-            vec![Reply {
-                sub_refresh: Some(SubRefreshResult { expires: true, ttl: 600, ..Default::default() }),
-                ..with(12)
-            }],
-        ),
-        ("unsubscribe", vec![Reply { unsubscribe: Some(UnsubscribeResult {}), ..with(13) }]),
+        ("connect", Reply { connect: Some(connected()), ..with(1) }),
+        ("subscribe", Reply { subscribe: Some(topic), ..with(2) }),
+        ("publish", Reply { publish: Some(PublishResult {}), ..with(3) }),
+        ("error", Reply { error: error(108, "not available", false), ..with(4) }),
+        ("error_temporary", Reply { error: error(100, "internal server error", true), ..with(5) }),
+        ("presence_stats", Reply { presence_stats: Some(stats), ..with(6) }),
+        ("history", Reply { history: Some(history), ..with(7) }),
+        ("refresh", Reply { refresh: Some(refresh), ..with(10) }),
+        ("subscribe_expiring", Reply { subscribe: Some(expiring), ..with(11) }),
+        ("sub_refresh", Reply { sub_refresh: Some(sub_refresh), ..with(12) }),
+        ("unsubscribe", Reply { unsubscribe: Some(UnsubscribeResult {}), ..with(13) }),
+    ]
+}
+
+fn pushes() -> Vec<(&'static str, Push)> {
+    let on = |channel: &str| Push { channel: channel.into(), ..Push::default() };
+    let bare = schema::Publication { data: text("0"), ..schema::Publication::default() };
+    let subscribe = schema::Subscribe { data: text("[7]"), ..schema::Subscribe::default() };
+    let unsubscribe = schema::Unsubscribe { code: 2000, reason: "server unsubscribe".into() };
+    vec![
+        ("publication", Push { r#pub: Some(publication()), ..on("news") }),
+        ("publication_bare", Push { r#pub: Some(bare), ..on("news") }),
+        ("push_subscribe", Push { subscribe: Some(subscribe), ..on("user:#42") }),
+        ("push_publication", Push { r#pub: Some(publication()), ..on("user:#42") }),
+        ("push_message", Push { message: Some(schema::Message { data: text("\"hello\"") }), ..Push::default() }),
+        ("push_unsubscribe", Push { unsubscribe: Some(unsubscribe), ..on("user:#42") }),
+        ("push_refresh", Push { refresh: Some(schema::Refresh { expires: true, ttl: 1 }), ..Push::default() }),
     ]
 }
 

@@ -15,8 +15,8 @@ fn data() -> impl Strategy<Value = Bytes> {
         Just(String::new()),
         Just("null".to_owned()),
         any::<i64>().prop_map(|number| number.to_string()),
-        any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
-        vec(any::<String>(), 0..4).prop_map(|texts| serde_json::to_string(&texts).unwrap()),
+        any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+        vec(any::<String>(), 0..4).prop_map(|texts| serde_json::Value::from(texts).to_string()),
     ];
     text.prop_map(Bytes::from)
 }

@@ -149,10 +149,12 @@ fn a_frame_full_of_tiny_commands_is_read() {
 }
 
 #[test]
-fn a_payload_that_is_not_json_does_not_break_the_frame() {
-    let publish = PublishRequest { data: "{\"a\"".into(), ..PublishRequest::default() };
-    let frame = command(&schema::Command { id: 1, publish: Some(publish), ..schema::Command::default() });
-    assert_eq!(frame, r#"{"id":1,"publish":{"data":null}}"#);
+fn no_payload_breaks_the_frame_around_it() {
+    for (data, written) in [("{\"a\"", "null"), ("1\n2", "null"), ("{\"a\":\n1}", "{\"a\":1}")] {
+        let publish = PublishRequest { data: data.into(), ..PublishRequest::default() };
+        let frame = command(&schema::Command { id: 1, publish: Some(publish), ..schema::Command::default() });
+        assert_eq!(frame, format!(r#"{{"id":1,"publish":{{"data":{written}}}}}"#));
+    }
 }
 
 #[test]
