@@ -88,13 +88,6 @@ pub enum RuleError {
     NotJson(#[from] DataError),
 }
 
-/// What holds before any gateway has said otherwise: the default namespace, with JSON in it.
-impl Default for Rules {
-    fn default() -> Self {
-        Self::new(ChannelRules::default(), BTreeMap::new())
-    }
-}
-
 impl Rules {
     /// Rules of the current version, with their hash.
     #[must_use]
