@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, PushInfo, PushKind, RedisError};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +64,10 @@ impl Hot {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
-        let client = Client::open(target.info.clone()).map_err(|error| SetupError::Url(error.to_string()))?;
+        // RESP3, because only there the crate tells of a socket's end by itself.
+        let settings = target.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let info = target.info.clone().set_redis_settings(settings);
+        let client = Client::open(info).map_err(|error| SetupError::Url(error.to_string()))?;
         let (sender, state) = watch::channel(State::Down("not connected yet".into()));
         let outage = Outage::new("commands", target.to_string(), metrics, clock);
         let keeper = Keeper { client, timing, state: sender, outage, stop: tasks.stop() };
@@ -190,7 +193,7 @@ impl Keeper {
                     self.state.send_replace(State::Refusing(why.into()));
                 }
                 Err(error) => {
-                    let why = error.to_string();
+                    let why = error.why();
                     self.outage.failed(&why);
                     self.state.send_replace(State::Down(why.into()));
                 }
