@@ -66,7 +66,7 @@ async fn a_node_whose_link_was_down_carries_orders_out_when_it_is_back() {
     assert_eq!(far.next().await, Seen::Ordered("1".into()));
 
     relay.swallow();
-    far.is_silent().await;
+    far.has_lost_both(0).await;
     assert!(far.bus.send(order("refused")).await.is_err(), "no link, no order");
     // More than one page of the log.
     let missed: Vec<String> = (0..1200).map(|n| n.to_string()).collect();
@@ -106,7 +106,7 @@ async fn a_log_that_does_not_reach_back_is_noticed() {
     send(&near, &["1"]).await;
     assert_eq!(far.next().await, Seen::Ordered("1".into()));
     relay.swallow();
-    far.is_silent().await;
+    far.has_lost_both(0).await;
     send(&near, &["2", "3", "4"]).await;
     let _: i64 = server.run(&["XTRIM", "test:control:log", "MAXLEN", "1"]).await;
     relay.heal();

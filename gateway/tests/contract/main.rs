@@ -106,6 +106,12 @@ impl Node {
         eventually("the broker falls silent", || self.broker.health() != Health::Delivers).await;
     }
 
+    /// Waits until both links have been lost once more than `before`: a link that is not known to be
+    /// broken may yet deliver what was held up on it.
+    async fn has_lost_both(&self, before: u64) {
+        eventually("both links are given up", || self.metrics.broker_reconnects.get() >= before + 2).await;
+    }
+
     async fn subscribe(&self, names: &[&str]) {
         let channels: Vec<ChannelName> = names.iter().map(|name| channel(name)).collect();
         self.broker.subscribe(&channels).await.unwrap();
@@ -133,6 +139,19 @@ impl Node {
             match self.next().await {
                 seen if seen == end => return all,
                 seen => all.push(seen),
+            }
+        }
+    }
+
+    /// Takes events until publications get through.
+    async fn take_until_delivers(&mut self, all: &mut Vec<Seen>) {
+        let redis = self.redis.clone().expect("only Redis can be down");
+        let delivers = redis.wait_until_delivers(LIMIT);
+        tokio::pin!(delivers);
+        loop {
+            tokio::select! {
+                delivers = &mut delivers => return assert!(delivers, "the broker does not deliver"),
+                seen = self.next() => all.push(seen),
             }
         }
     }
