@@ -74,7 +74,9 @@ pub(crate) fn parse(text: &str) -> Script {
                 }
                 _ => Step::Hears { who, lines: vec![json(rest)] },
             },
-            (Some('!'), _) => Step::Closed { who, code: rest.parse().unwrap_or_else(|_| panic!("line {number}: {rest}")) },
+            (Some('!'), _) => {
+                Step::Closed { who, code: rest.parse().unwrap_or_else(|_| panic!("line {number}: {rest}")) }
+            }
             _ => panic!("line {number}: {line}"),
         };
         script.steps.push((number, step));

@@ -36,15 +36,24 @@ impl Gateway {
     /// Starts one whose configuration is `config` behind the keys that all have, and waits until it is
     /// ready. `config` may open any table but `[auth.token]` and `[api]`.
     pub async fn start(config: &str) -> Self {
+        Self::start_without_api_key(&format!("[api]\nkey = \"{API_KEY}\"\n{config}")).await
+    }
+
+    /// The same without the API's key.
+    pub async fn start_without_api_key(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("gateway.toml");
-        let keys = format!("[auth.token]\nhmac_secret = \"{HMAC_SECRET}\"\n[api]\nkey = \"{API_KEY}\"\n");
-        std::fs::write(&file, format!("{keys}\n{config}\n")).unwrap();
+        let secret = format!("[auth.token]\nhmac_secret = \"{HMAC_SECRET}\"\n");
+        std::fs::write(&file, format!("{secret}{config}\n")).unwrap();
         let (listen, internal) = (free_address(), free_address());
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         // The shell only raises the limit on open files as far as it may: one test opens 1,000 sockets.
         let child = Command::new("sh")
-            .args(["-c", "ulimit -n $(ulimit -Hn) 2>/dev/null; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_fanfare-gateway")])
+            .args([
+                "-c",
+                "ulimit -n $(ulimit -Hn) 2>/dev/null; exec \"$0\" \"$@\"",
+                env!("CARGO_BIN_EXE_fanfare-gateway"),
+            ])
             .args(["serve", "--listen", &listen.to_string(), "--internal-listen", &internal.to_string(), "-c"])
             .arg(&file)
             .stdin(Stdio::null())
@@ -105,7 +114,8 @@ impl Gateway {
 
     /// The sum of a metric over its labels; `labels` is a fragment such as `code="3008"`, or nothing.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let text = self.http.get(format!("http://{}/metrics", self.internal)).send().await.unwrap().text().await.unwrap();
+        let text =
+            self.http.get(format!("http://{}/metrics", self.internal)).send().await.unwrap().text().await.unwrap();
         let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         let values = text.lines().filter(of_name).filter(|line| line.contains(labels));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
