@@ -20,7 +20,7 @@ async fn without_a_key() {
 #[tokio::test]
 async fn not_json() {
     let room = Room::open(INSECURE).await;
-    for body in ["", "nonsense", "{", r#"{"channel":"a","data":NaN}"#, "\u{feff}{}"] {
+    for body in ["nonsense", "{", r#"{"channel":"a","data":NaN}"#, "\u{feff}{}"] {
         assert_eq!(room.gateway.api_raw("publish", Some(API_KEY), body).await.0, 400, "{body:?}");
     }
     room.close().await;
