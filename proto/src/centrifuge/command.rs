@@ -17,7 +17,6 @@ pub struct Command {
 
 /// What a client can want.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "lives for one step, between the parser and the codec")]
 #[expect(missing_docs, reason = "the schema says what each request is")]
 pub enum Request {
     Connect(ConnectRequest),

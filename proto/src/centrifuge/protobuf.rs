@@ -151,3 +151,89 @@ fn put_number(out: &mut BytesMut, field: u32, number: u64) {
         encode_varint(number, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::Request;
+    use super::*;
+
+    fn read(frame: &[u8]) -> Vec<Result<Command, String>> {
+        let frame = Bytes::copy_from_slice(frame);
+        commands(frame).map(|command| command.map_err(|error| error.to_string())).collect()
+    }
+
+    fn framed(message: &[u8]) -> Vec<u8> {
+        let mut frame = BytesMut::new();
+        encode_varint(message.len() as u64, &mut frame);
+        frame.put_slice(message);
+        frame.to_vec()
+    }
+
+    #[test]
+    fn an_empty_message_is_a_pong_and_an_empty_frame_is_nothing() {
+        assert_eq!(read(EMPTY), [Ok(Command { id: 0, request: Request::Pong })]);
+        assert_eq!(read(b""), [Err("the frame holds no command".to_owned())]);
+        // An id without a request, and id 0 written out: not the empty message.
+        assert_eq!(read(b"\x02\x08\x01"), [Err("unknown command".to_owned())]);
+        assert_eq!(read(b"\x02\x08\x00"), [Err("unknown command".to_owned())]);
+    }
+
+    #[test]
+    fn an_id_over_32_bits_is_noticed() {
+        let send = schema::Command { send: Some(schema::SendRequest::default()), ..schema::Command::default() };
+        for (id, ok) in [(1, true), (u64::from(u32::MAX), true), (1 << 32, false), (u64::MAX, false)] {
+            let frame = command(&schema::Command { id, ..send.clone() });
+            assert_eq!(read(&frame)[0].is_ok(), ok, "{id}");
+        }
+    }
+
+    #[test]
+    fn two_requests_in_one_command_are_refused() {
+        let both = schema::Command {
+            id: 1,
+            connect: Some(schema::ConnectRequest::default()),
+            publish: Some(schema::PublishRequest::default()),
+            ..schema::Command::default()
+        };
+        assert_eq!(read(&command(&both)), [Err("two commands in one".to_owned())]);
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped_and_unknown_commands_are_not() {
+        // Field 99 (varint) within a subscribe, and field 100 beside it.
+        let frame = framed(b"\x08\x07\x2a\x06\x0a\x01c\x98\x06\x05\xa2\x06\x01x");
+        let subscribe = schema::SubscribeRequest { channel: "c".into(), ..schema::SubscribeRequest::default() };
+        assert_eq!(read(&frame), [Ok(Command { id: 7, request: Request::Subscribe(subscribe) })]);
+        // Field 100 alone.
+        assert_eq!(read(&framed(b"\x08\x07\xa2\x06\x01x")), [Err("unknown command".to_owned())]);
+    }
+
+    #[test]
+    fn the_commands_before_a_broken_one_are_read() {
+        for broken in [&b"\x05ab"[..], b"\x80", b"\x80\x00", b"\x01\xff", b"\x03\x3a\x05a", b"\x03\x08\x01\x07"] {
+            let commands = read(&[EMPTY, broken, EMPTY].concat());
+            assert!(commands.len() == 2 && commands[0].is_ok() && commands[1].is_err(), "{broken:x?} {commands:?}");
+        }
+    }
+
+    #[test]
+    fn depth_is_refused_without_recursion_to_match() {
+        let mut filter = schema::FilterNode::default();
+        for _ in 0..200 {
+            filter = schema::FilterNode { nodes: vec![filter], ..schema::FilterNode::default() };
+        }
+        let subscribe = schema::SubscribeRequest { tf: Some(filter), ..schema::SubscribeRequest::default() };
+        let frame = command(&schema::Command { id: 1, subscribe: Some(subscribe), ..schema::Command::default() });
+        assert!(read(&frame)[0].as_ref().unwrap_err().contains("recursion"));
+    }
+
+    #[test]
+    fn payloads_share_the_frames_memory() {
+        let publish = schema::PublishRequest { data: Bytes::from(vec![7; 100]), ..schema::PublishRequest::default() };
+        let frame = command(&schema::Command { id: 1, publish: Some(publish), ..schema::Command::default() });
+        let Some(Ok(Command { request: Request::Publish(publish), .. })) = commands(frame.clone()).next() else {
+            panic!("a publish command");
+        };
+        assert!(frame.as_ptr_range().contains(&publish.data.as_ptr()));
+    }
+}

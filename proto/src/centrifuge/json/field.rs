@@ -80,14 +80,18 @@ pub(in crate::centrifuge) mod raw {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use serde_json::value::RawValue;
 
+    use crate::data;
+
     /// Copies, so that a small payload does not keep a large frame in memory.
     pub(in crate::centrifuge) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
         <&RawValue>::deserialize(deserializer).map(|value| Bytes::copy_from_slice(value.get().as_bytes()))
     }
 
-    /// What is not JSON is written as `null`: one bad payload must not break the frame around it.
+    /// On one line; what is not acceptable data is written as `null`. A payload that came by another road
+    /// than publications do must not break the frame around it.
     pub(in crate::centrifuge) fn serialize<S: Serializer>(value: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_slice::<&RawValue>(value) {
+        let line = data::normalise_json(value.clone()).unwrap_or_default();
+        match serde_json::from_slice::<&RawValue>(&line) {
             Ok(value) => value.serialize(serializer),
             Err(_) => serializer.serialize_none(),
         }

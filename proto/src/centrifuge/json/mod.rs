@@ -62,7 +62,8 @@ pub fn command(command: &schema::Command) -> Bytes {
     print(command)
 }
 
-/// Writes a reply or a push, without a line feed. Payloads that are not JSON become `null`.
+/// Writes a reply or a push, without a line feed. Payloads are put on one line; what is no acceptable data
+/// ([`crate::data`]) becomes `null`.
 #[must_use]
 pub fn reply(reply: &schema::Reply) -> Bytes {
     print(reply)
@@ -73,7 +74,8 @@ fn print(message: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(message).expect("messages of the schema can be written").into()
 }
 
-/// Writes a publication, without a line feed, allocating once. Payloads are trusted to be JSON.
+/// Writes a publication, without a line feed, allocating once. Payloads are trusted to be
+/// JSON on one line.
 #[must_use]
 pub fn publication(publication: &Publication<'_>) -> Bytes {
     let mut size = Count(0);
@@ -121,3 +123,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Message<T> {
         deserializer.deserialize_map(field::ObjectVisitor::new()).map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests;
