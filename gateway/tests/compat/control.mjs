@@ -40,7 +40,7 @@ before(async () => {
   b = await Gateway.start(config(linkOfB.port), 'node B');
 });
 after(async () => {
-  await Promise.all([a, b].map((node) => node?.stop('SIGKILL')));
+  await Promise.all([a, b].map((node) => node?.stop()));
   linkOfB?.stop();
   await redis?.kill();
 });
