@@ -17,7 +17,7 @@ test: ## Everything, installing what it needs; STAGES="cargo browser" for some (
 
 check: $(DENY) ## What a change must pass before anything else: format, lints, licences
 	deploy/check/lint
-	$(DENY) --offline check bans licenses sources
+	$(DENY) check bans licenses sources
 
 compose-check: ## docker-compose.yml for real: up, a chat, a gateway killed, down
 	deploy/check/compose

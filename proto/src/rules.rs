@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{self, DataError};
 use crate::limits;
 use crate::name::{self, NameError};
 
@@ -84,7 +85,7 @@ pub enum RuleError {
     },
     /// Not JSON on a channel that carries JSON.
     #[error("the channel carries JSON, and this is none: {0}")]
-    NotJson(String),
+    NotJson(#[from] DataError),
 }
 
 impl Rules {
@@ -141,23 +142,10 @@ impl Rules {
             return Err(RuleError::TooLarge { len: data.len(), max });
         }
         match rules.data_format {
-            DataFormat::Json => normalise(data),
+            DataFormat::Json => Ok(data::normalise_json(data)?),
             DataFormat::Binary => Ok(data),
         }
     }
-}
-
-/// JSON on one line.
-fn normalise(data: Bytes) -> Result<Bytes, RuleError> {
-    let value: &serde_json::value::RawValue =
-        serde_json::from_slice(&data).map_err(|error| RuleError::NotJson(error.to_string()))?;
-    let text = value.get();
-    // Inside a string, JSON has no bare control characters, so every CR and LF stands between tokens.
-    Ok(if text.contains(['\r', '\n']) {
-        text.replace(['\r', '\n'], "").into()
-    } else {
-        data.slice_ref(text.as_bytes())
-    })
 }
 
 /// FNV-1a, 64 bits, of the content's canonical JSON: maps are sorted, fields stand in order.

@@ -24,7 +24,7 @@ const DATA_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const PUBLISH_EXAMPLES: &str = "\
 Examples:
   fanfare-worker publish --to redis://localhost:6379 --channel news --data '{\"text\":\"hello\"}'
-  fanfare-worker publish --to http://localhost:8080 --api-key KEY --user 42 --data '{\"text\":\"for you\"}'
+  fanfare-worker publish --to http://localhost:8080 --api-key KEY --user 42 --data '{\"n\":1}'
   date +'{\"now\":\"%T\"}' | fanfare-worker publish --to redis://localhost:6379 --channel clock --data -
 
 Exit codes: 0 published, 1 not published, 2 wrong usage.";

@@ -1,5 +1,7 @@
 //! The binary as people and scripts meet it: what it says, where, and with which exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,6 +1,8 @@
 //! The road through a gateway, against an HTTP server that answers as the server API does, and as no
 //! server should.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 use std::future::pending;
 use std::time::Duration;
 

@@ -1,10 +1,13 @@
 //! The direct road against a real Redis: the bytes, the rules, the order, and what happens when the
 //! broker is not there.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 mod support;
 
 use std::time::Duration;
 
+use fanfare_proto::rules::{ChannelRules, DataFormat, Rules};
 use fanfare_worker::{Fault, Message, Options, Publisher, RedisPublisher};
 use support::{PATIENCE, Redis, free_port};
 
@@ -69,7 +72,7 @@ async fn a_refused_message_does_not_hold_up_the_others() {
             Message::new("news", "{not json"),
             Message::new("no spaces", "2"),
             Message::new("news", "NaN"),
-            Message::new("news", vec![b' '; 65 * 1024]),
+            Message::new("news", vec![b' '; 2 * 1024 * 1024]),
             Message::new("news", "{\"a\":\r\n3}"),
         ])
         .await;
@@ -118,6 +121,32 @@ async fn rules_that_cannot_be_read_stop_publishing_until_they_can() {
 
     let () = redis::cmd("DEL").arg("fanfare:rules").query_async(&mut connection).await.unwrap();
     assert!(publisher.publish(Message::new("news", "3")).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_gateways_rules_hold_here_too() {
+    let redis = Redis::start();
+    let mut subscriber = redis.subscribe("fanfare:0:ch:{files:x}").await;
+    let small = ChannelRules { data_format: DataFormat::Json, publication_size_limit: 4 };
+    let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 100 };
+    let rules = Rules::new(small, [("files".to_owned(), binary)].into()).print();
+    let mut connection = redis.connection().await;
+    let () = redis::cmd("SET").arg("fanfare:rules").arg(rules).query_async(&mut connection).await.unwrap();
+
+    let publisher = publisher(&redis);
+    for message in [Message::new("news", "12345"), Message::new("other:x", "1"), Message::new("news", "x")] {
+        let error = publisher.publish(message).await.unwrap_err();
+        assert!(error.is_rejected() && error.fault() == Fault::Message, "{error}");
+    }
+    publisher.publish(Message::new("files:x", &b"\x00\n\xff"[..])).await.unwrap();
+    assert_eq!(subscriber.publication().await.data, &b"\x00\n\xff"[..]);
+}
+
+#[tokio::test]
+async fn without_rules_a_namespace_is_taken_to_exist() {
+    let redis = Redis::start();
+    publisher(&redis).publish(Message::new("chat:x", "1")).await.unwrap();
+    assert!(publisher(&redis).publish(Message::new(":x", "1")).await.unwrap_err().is_rejected());
 }
 
 #[tokio::test]

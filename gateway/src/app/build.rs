@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use fanfare_proto::rules;
 use tokio::sync::Semaphore;
 
 use crate::api::Api;
@@ -14,7 +15,7 @@ use crate::broker::{Broker, Bus, Events, Roster};
 use crate::channel::Rules;
 use crate::codec::{Codec, centrifuge};
 use crate::config::Config;
-use crate::config::section::BrokerUrl;
+use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataFormat};
 use crate::door;
 use crate::hub::Hub;
 use crate::model::NodeId;
@@ -26,6 +27,7 @@ use crate::server::origin::AllowedOrigins;
 use crate::session::{self, heartbeat::Wheel};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
+use crate::telemetry::tracing::Tracing;
 use crate::transport::websocket::{Door, Sizes};
 
 /// Internal connections: a few probes and scrapers.
@@ -61,19 +63,20 @@ pub(super) struct Ground {
     pub(super) metrics: Arc<Metrics>,
     pub(super) front: Tasks,
     pub(super) back: Tasks,
+    pub(super) tracing: Tracing,
 }
 
 impl Ground {
-    pub(super) fn new(id: NodeId) -> Self {
+    pub(super) fn new(id: NodeId, tracing: Tracing) -> Self {
         let metrics = Arc::new(Metrics::new());
         let tasks = || Tasks::new(Arc::clone(&metrics));
-        Self { id, clock: SystemClock::new(), front: tasks(), back: tasks(), metrics }
+        Self { id, clock: SystemClock::new(), front: tasks(), back: tasks(), metrics, tracing }
     }
 }
 
 impl App {
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> Self {
-        let Ground { id, clock, metrics, front, back } = ground;
+        let Ground { id, clock, metrics, front, back, tracing } = ground;
         let Joint { broker, bus, roster, events, redis: _ } = joint;
         let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
         let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
@@ -92,6 +95,7 @@ impl App {
             rules: Arc::new(Rules::new(&config.channel)),
             clock: Arc::clone(&clock),
             metrics,
+            tracing,
         });
         node.start(events, &back);
         let sessions = Arc::new(session::Shared::new(
@@ -149,16 +153,30 @@ impl Joint {
         let Ground { id, clock, metrics, back, .. } = ground;
         match &config.broker.url {
             BrokerUrl::Memory => {
-                let (broker, events) = MemoryBroker::start(&config.broker);
+                let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(metrics), Arc::clone(clock));
                 Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, events, redis: None })
             }
             BrokerUrl::Redis(_) => {
                 let (broker, events) =
                     RedisBroker::start(&config.broker, *id, back, Arc::clone(metrics), Arc::clone(clock))
                         .context("broker.url")?;
+                broker.announce_rules(&shared_rules(&config.channel));
                 let redis = Some(Arc::clone(&broker));
                 Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, events, redis })
             }
         }
     }
+}
+
+/// What workers that publish straight to Redis must know of the channel rules.
+fn shared_rules(config: &ChannelConfig) -> rules::Rules {
+    let shared = |options: &ChannelOptions| rules::ChannelRules {
+        data_format: match options.publication_data_format {
+            DataFormat::Json => rules::DataFormat::Json,
+            DataFormat::Binary => rules::DataFormat::Binary,
+        },
+        ..rules::ChannelRules::default()
+    };
+    let namespaces = config.namespaces.iter().map(|namespace| (namespace.name.clone(), shared(&namespace.options)));
+    rules::Rules::new(shared(&config.default), namespaces.collect())
 }

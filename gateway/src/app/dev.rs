@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::{App, Ground, Joint};
 use super::{Gateway, Listeners};
-use crate::auth::mint;
+use crate::auth::mint::{self, Ticket};
 use crate::broker::Outgoing;
 use crate::config::Config;
 use crate::config::secret::Secret;
-use crate::config::section::{Algorithm, ServerConfig};
+use crate::config::section::ServerConfig;
+use crate::model::time::{Clock, SystemClock};
 use crate::model::{ChannelName, NodeId, Publication};
 use crate::node::Node;
 use crate::server::Bound;
@@ -57,13 +58,12 @@ struct ThrowAway {
 /// As [`super::serve`], and when a shared Redis does not answer for the secrets.
 pub async fn dev(mut config: Config, options: DevOptions, warnings: Vec<String>) -> anyhow::Result<()> {
     let id = NodeId::random();
-    let guard =
-        telemetry::init(&config.telemetry, "fanfare-gateway", &id.to_string()).context("telemetry cannot start")?;
+    let guard = telemetry::init(&config.telemetry, "fanfare-gateway", id).context("telemetry cannot start")?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let listeners = free_ports(&config.server, options)?;
-    let ground = Ground::new(id);
+    let ground = Ground::new(id, guard.tracing());
     let joint = Joint::build(&config, &ground)?;
     fill_in_secrets(&mut config, &joint).await?;
     let app = App::assemble(config, ground, joint);
@@ -72,7 +72,7 @@ pub async fn dev(mut config: Config, options: DevOptions, warnings: Vec<String>)
     announce(&app.config, address);
     app.back.spawn("demo ticker", ticker(Arc::clone(&app.sessions.node), app.back.stop()));
     Gateway::open(app, listeners, Some(page)).drain_on_signal().await;
-    guard.shutdown();
+    drop(guard);
     Ok(())
 }
 
@@ -130,11 +130,12 @@ fn api_key(config: &Config) -> &str {
 }
 
 fn demo_page(config: &Config, address: SocketAddr) -> Demo {
-    let algorithm = config.auth.token.algorithms.first().copied().unwrap_or(Algorithm::Hs256);
-    let secret = config.auth.token.hmac_secret.clone();
+    let (auth, clock) = (config.auth.clone(), SystemClock::new());
     let mint = move |user: &str| {
-        let token = mint::Token { user, ..mint::Token::default() };
-        secret.as_ref().and_then(|secret| mint::mint(&token, secret, algorithm).ok()).unwrap_or_default()
+        let issued_at = clock.unix_ms() / 1000;
+        let ticket = Ticket { user, channel: None, channels: &[], info: None, issued_at, ttl: None };
+        // A secret and an algorithm are there: filled in above, or checked.
+        mint::mint(&auth, &ticket).unwrap_or_default()
     };
     let command_hint = format!(
         "curl http://{address}/api/publish -H 'X-API-Key: {}' -H 'Content-Type: application/json' -d '{{\"channel\":\"#{{user}}\",\"data\":{{\"text\":\"hello from the backend\"}}}}'",

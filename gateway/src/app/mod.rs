@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::config::section::ServerConfig;
 use crate::model::NodeId;
 use crate::server::{Bound, Readiness, Vitals, router};
-use crate::telemetry::tracing as telemetry;
+use crate::telemetry::tracing::{self as telemetry, Tracing};
 
 use build::{App, Ground, Joint};
 
@@ -31,13 +31,14 @@ pub use dev::{DevOptions, dev};
 /// When the gateway cannot start: an address is taken, the broker's URL is no URL.
 pub async fn serve(config: Config, warnings: Vec<String>) -> anyhow::Result<()> {
     let id = NodeId::random();
-    let guard = telemetry::init(&config.telemetry, "fanfare-gateway", &id.to_string()).context("telemetry cannot start")?;
+    let guard = telemetry::init(&config.telemetry, "fanfare-gateway", id).context("telemetry cannot start")?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let gateway = Gateway::start(config, id)?;
+    let gateway = Gateway::start(config, id, guard.tracing())?;
     gateway.drain_on_signal().await;
-    guard.shutdown();
+    // Sends the last spans.
+    drop(guard);
     Ok(())
 }
 
@@ -51,14 +52,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Builds a gateway and opens its doors. Logs and traces are the caller's affair.
+    /// Builds a gateway and opens its doors. Logs, and where spans go, are the caller's affair.
     ///
     /// # Errors
     /// When an address is taken or the broker's URL is no URL. A broker that is down is no error: the
     /// gateway starts and heals.
-    pub fn start(config: Config, id: NodeId) -> anyhow::Result<Self> {
+    pub fn start(config: Config, id: NodeId, tracing: Tracing) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(&config.server)?;
-        let ground = Ground::new(id);
+        let ground = Ground::new(id, tracing);
         let joint = Joint::build(&config, &ground)?;
         Ok(Self::open(App::assemble(config, ground, joint), listeners, None))
     }
@@ -97,7 +98,8 @@ impl Gateway {
         let accepting = app.front.stop().child_token();
         app.front.spawn("listener", listeners.public.serve(public, app.gate(), app.front.clone(), accepting.clone()));
         // Probes and metrics answer to the very end.
-        let serve = listeners.internal.serve(router::internal(vitals), app.internal_gate(), app.back.clone(), app.back.stop());
+        let serve =
+            listeners.internal.serve(router::internal(vitals), app.internal_gate(), app.back.clone(), app.back.stop());
         app.back.spawn("internal listener", serve);
         let wheel = Arc::clone(&app.sessions.wheel);
         app.back.spawn("wheel", wheel.run(app.back.stop()));
@@ -127,7 +129,8 @@ struct Listeners {
 
 impl Listeners {
     fn bind(config: &ServerConfig) -> anyhow::Result<Self> {
-        let bind = |key: &str, address| Bound::bind(address).with_context(|| format!("{key}: cannot listen on {address}"));
+        let bind =
+            |key: &str, address| Bound::bind(address).with_context(|| format!("{key}: cannot listen on {address}"));
         Ok(Self {
             public: bind("server.listen", config.listen)?,
             internal: bind("server.internal_listen", config.internal_listen)?,

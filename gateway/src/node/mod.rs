@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_proto::envelope::{Control, Order};
+use fanfare_proto::name;
+use tracing::Instrument;
 
 use crate::broker::roster::NodeRecord;
 use crate::broker::{Broker, BrokerError, Bus, Events, Health, Outgoing, Published, Roster};
@@ -19,7 +21,8 @@ use crate::hub::{Hub, Member};
 use crate::model::time::Clock;
 use crate::model::{ChannelName, ConnectionId, NodeId};
 use crate::task::Tasks;
-use crate::telemetry::Metrics;
+use crate::telemetry::tracing::Tracing;
+use crate::telemetry::{Metrics, propagate};
 
 pub use lease::LeaseConfig;
 
@@ -44,6 +47,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is traced.
+    pub tracing: Tracing,
 }
 
 /// One gateway node.
@@ -127,8 +132,17 @@ impl Node {
     ///
     /// # Errors
     /// The broker's.
-    pub async fn publish(&self, channel: &ChannelName, outgoing: Outgoing) -> Result<Published, BrokerError> {
-        self.parts.broker.publish(channel, outgoing).await
+    pub async fn publish(&self, channel: &ChannelName, mut outgoing: Outgoing) -> Result<Published, BrokerError> {
+        if !self.parts.tracing.enabled() {
+            return self.parts.broker.publish(channel, outgoing).await;
+        }
+        let span = self.parts.tracing.publish_span(&outgoing.traceparent, namespace(channel));
+        outgoing.traceparent = propagate::outgoing(span.as_ref(), &outgoing.traceparent);
+        let publish = self.parts.broker.publish(channel, outgoing);
+        match span {
+            Some(span) => publish.instrument(span).await,
+            None => publish.await,
+        }
     }
 
     /// Gives an order to the sessions it is about, on all nodes, this one included.
@@ -156,4 +170,9 @@ impl Node {
     pub async fn channels(&self, pattern: &str) -> Result<BTreeMap<String, u64>, BrokerError> {
         self.parts.roster.channels(pattern).await
     }
+}
+
+/// What spans are named by: never by channel, of which there are too many.
+fn namespace(channel: &ChannelName) -> &str {
+    name::namespace(channel.as_str()).unwrap_or("default")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Node;
+use super::{Node, namespace};
 use crate::broker::{BrokerEvent, Events};
 
 /// Events handled before other tasks of the thread get their turn.
@@ -29,7 +29,11 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
 fn handle(node: &Node, event: BrokerEvent) {
     match event {
         BrokerEvent::Published { channel, outgoing } => {
-            node.parts.hub.deliver(&channel, outgoing.publication);
+            let span = node.parts.tracing.fanout_span(&outgoing.traceparent, namespace(&channel));
+            let delivered = node.parts.hub.deliver(&channel, outgoing.publication);
+            if let Some(span) = span {
+                span.record("fanfare.subscribers", delivered);
+            }
         }
         BrokerEvent::Control(control) => node.obey(*control),
         // Plain channels promise nothing across a gap: it is counted where it is found, by the broker.

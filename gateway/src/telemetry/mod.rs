@@ -1,5 +1,8 @@
 //! Logs, traces and metrics: set up here, used everywhere.
 
 pub mod metrics;
+pub mod propagate;
+pub mod tracing;
 
-pub use metrics::Metrics;
+pub use self::metrics::Metrics;
+pub use self::tracing::{Guard, Tracing};

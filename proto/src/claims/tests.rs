@@ -123,7 +123,7 @@ fn wrong_types_are_refused_and_named() {
         ("subs", MAP),
         ("aud", &["1", "true", "null", "{}", "[1]", "[null]"]),
         ("b64info", &BASE64[..7]),
-        ("info", &[r#""\udc00""#, r#"{"a":"\ud800x"}"#, "1e400"]),
+        ("info", &[r#""\udc00""#, r#"{"a":"\ud800x"}"#]),
         ("meta", &[r#"["\ud800"]"#]),
     ];
     for (name, values) in table {

@@ -186,7 +186,9 @@ fn endpoint(url: &str) -> Result<Url, PublishError> {
 /// Base64, and the gateway judges it by the channel's format.
 fn request(message: &Message) -> serde_json::Result<Vec<u8>> {
     let json: Option<&RawValue> = serde_json::from_slice(&message.data).ok();
-    let json = json.filter(|json| json.get().as_bytes() == message.data && !message.data.contains(&b'\n'));
+    let json = json.filter(|json| {
+        json.get().as_bytes() == message.data && !message.data.contains(&b'\n') && !message.data.contains(&b'\r')
+    });
     let b64data = json.is_none().then(|| STANDARD.encode(&message.data));
     serde_json::to_vec(&Request {
         channel: &message.channel,

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use fanfare_proto::envelope::{Envelope, Publication};
 use fanfare_proto::keys::Keys;
-use fanfare_proto::rules::Rules;
+use fanfare_proto::name;
+use fanfare_proto::rules::{ChannelRules, Rules};
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -36,10 +37,9 @@ pub struct RedisPublisher {
 
 /// Rules as they were read.
 struct Held {
-    rules: Arc<Rules>,
+    /// None if no gateway had stored any.
+    rules: Option<Arc<Rules>>,
     read_at: Instant,
-    /// Whether gateways had stored any: their absence is told once, not every time.
-    stored: bool,
 }
 
 impl std::fmt::Debug for RedisPublisher {
@@ -96,7 +96,7 @@ impl RedisPublisher {
         let mut answers = Vec::with_capacity(messages.len());
         for message in messages {
             let channel = self.keys.channel(&message.channel);
-            answers.push(envelope(message, &rules).map(|bytes| {
+            answers.push(envelope(message, rules.as_deref()).map(|bytes| {
                 pipeline.publish(channel, bytes.as_ref());
                 Receipt::default()
             }));
@@ -113,7 +113,7 @@ impl RedisPublisher {
 
     /// The rules; read anew once they are old. Callers wait for the one who reads, so that a burst reads
     /// once. Rules that cannot be understood stop publishing: guessing might break what they protect.
-    async fn current_rules(&self, connection: &mut Connection) -> Result<Arc<Rules>, PublishError> {
+    async fn current_rules(&self, connection: &mut Connection) -> Result<Option<Arc<Rules>>, PublishError> {
         let mut held = self.rules.lock().await;
         if let Some(held) = held.as_ref().filter(|held| held.read_at.elapsed() < self.rules_ttl) {
             return Ok(held.rules.clone());
@@ -121,18 +121,18 @@ impl RedisPublisher {
         let key = self.keys.rules();
         let stored: Option<Vec<u8>> =
             redis::cmd("GET").arg(&key).query_async(connection).await.map_err(|error| self.failed(&error))?;
-        let rules = match &stored {
-            Some(bytes) => Rules::parse(bytes).map_err(|error| {
+        let parse = |bytes: Vec<u8>| {
+            Rules::parse(&bytes).map(Arc::new).map_err(|error| {
                 PublishError::setup(format!("{key} at {}, where gateways keep their rules: {error}", self.address))
-            })?,
-            None => Rules::default(),
+            })
         };
-        if stored.is_none() && held.as_ref().is_none_or(|held| held.stored) {
+        let rules = stored.map(parse).transpose()?;
+        // Told once, not every time.
+        if rules.is_none() && held.as_ref().is_none_or(|held| held.rules.is_some()) {
             let address = &self.address;
             warn!(key, address, "no gateway has stored channel rules here; publishing by the default ones");
         }
-        let rules = Arc::new(rules);
-        *held = Some(Held { rules: rules.clone(), read_at: Instant::now(), stored: stored.is_some() });
+        *held = Some(Held { rules: rules.clone(), read_at: Instant::now() });
         Ok(rules)
     }
 
@@ -175,8 +175,12 @@ impl Publisher for RedisPublisher {
 }
 
 /// The bytes that gateways expect, after the rules have had their say.
-fn envelope(message: Message, rules: &Rules) -> Result<Bytes, PublishError> {
-    let data = rules.check(&message.channel, message.data).map_err(|error| PublishError::message(error.to_string()))?;
+fn envelope(message: Message, rules: Option<&Rules>) -> Result<Bytes, PublishError> {
+    let checked = match rules {
+        Some(rules) => rules.check(&message.channel, message.data),
+        None => default_rules(&message.channel).check(&message.channel, message.data),
+    };
+    let data = checked.map_err(|error| PublishError::message(error.to_string()))?;
     let publication = Publication {
         data,
         tags: message.tags,
@@ -186,6 +190,14 @@ fn envelope(message: Message, rules: &Rules) -> Result<Bytes, PublishError> {
         ..Publication::default()
     };
     Ok(Envelope::Publication(publication).encode())
+}
+
+/// What holds while nobody has stored rules. The channel's namespace is taken to exist: to refuse it for
+/// good, only because this process came up before the first gateway, would be wrong.
+fn default_rules(channel: &str) -> Rules {
+    let namespace = name::namespace(channel).filter(|namespace| name::is_namespace(namespace));
+    let namespaces = namespace.map(|namespace| (namespace.to_owned(), ChannelRules::default())).into_iter().collect();
+    Rules::new(ChannelRules::default(), namespaces)
 }
 
 /// Milliseconds since 1970.

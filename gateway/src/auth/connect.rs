@@ -1,0 +1,66 @@
+//! Connection tokens: claims in, the connection's identity out.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use fanfare_proto::claims::ConnectClaims;
+
+use super::jwt::Verifier;
+use super::{Refusal, TokenError};
+use crate::model::{ChannelName, UserId};
+
+/// What a good connection token says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionToken {
+    /// Who connects; anonymous if the token names nobody.
+    pub user: UserId,
+    /// What others see of the user: JSON on one line; empty if none.
+    pub info: Bytes,
+    /// When the connection expires, in seconds since 1970; none for never.
+    pub expires_at: Option<i64>,
+    /// Channels that the client is subscribed to without asking. Their namespaces may be unknown.
+    pub subs: BTreeMap<ChannelName, ServerSub>,
+    /// The token's own id; empty if none.
+    pub jti: String,
+    /// For the application's hooks, never for clients: JSON on one line; empty if none.
+    pub meta: Bytes,
+}
+
+/// What a connection token says of one server-side subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerSub {
+    /// What others on the channel see of the user: JSON on one line; empty if none.
+    pub info: Bytes,
+    /// What the client gets with the subscription: JSON on one line; empty if none.
+    pub data: Bytes,
+}
+
+pub(super) fn read(verifier: &Verifier, payload: &[u8], now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
+    let claims = ConnectClaims::parse(payload)?;
+    verifier.check_origin(&claims.registered)?;
+    let expires_at = super::expiry(&claims.registered, claims.expire_at, now_unix_s)?;
+    Ok(ConnectionToken {
+        user: UserId::new(&claims.registered.sub),
+        info: claims.info,
+        expires_at,
+        subs: subs(claims.channels, claims.subs)?,
+        jti: claims.registered.jti,
+        meta: claims.meta,
+    })
+}
+
+/// Joins both claims about server-side subscriptions; the one with options wins.
+fn subs(
+    channels: Vec<String>,
+    with_options: BTreeMap<String, fanfare_proto::claims::SubscriptionOptions>,
+) -> Result<BTreeMap<ChannelName, ServerSub>, Refusal> {
+    let plain = channels.into_iter().map(|channel| (channel, ServerSub::default()));
+    let rich = with_options
+        .into_iter()
+        .map(|(channel, options)| (channel, ServerSub { info: options.info, data: options.data }));
+    // Of two entries with one name a map keeps the later.
+    plain
+        .chain(rich)
+        .map(|(channel, sub)| Ok((ChannelName::parse(&channel).map_err(|_| Refusal::Channel)?, sub)))
+        .collect()
+}
