@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import WebSocket from 'ws';
 import { client, next, token } from './kit/client.mjs';
-import { Gateway, KEYS, eventually, sleep } from './kit/gateway.mjs';
+import { API_KEY, Gateway, KEYS, eventually, run, sleep } from './kit/gateway.mjs';
 import { Redis } from './kit/redis.mjs';
 import { Relay } from './kit/relay.mjs';
 
@@ -39,7 +40,7 @@ before(async () => {
   b = await Gateway.start(config(linkOfB.port), 'node B');
 });
 after(async () => {
-  await Promise.all([a, b].map((node) => node?.stop('SIGKILL')));
+  await Promise.all([a, b].map((node) => node?.stop()));
   linkOfB?.stop();
   await redis?.kill();
 });
@@ -149,6 +150,31 @@ test('orders cannot be read by subscribing to their channel', options, async () 
   await a.api('disconnect', { user: 'banned' });
   await gone;
   assert.deepEqual(heard, []);
+});
+
+test('newlines in what the worker publishes do not reach clients', options, async () => {
+  const { sub } = await listener(b.websocket, 'reader');
+  const frames = [];
+  const raw = new WebSocket(b.websocket);
+  raw.on('message', (frame) => frames.push(...frame.toString().split('\n')));
+  raw.once('open', () => {
+    raw.send(JSON.stringify({ id: 1, connect: { token: token({ sub: 'raw' }) } }));
+    raw.send(JSON.stringify({ id: 2, subscribe: { channel: 'news' } }));
+  });
+  await eventually('the raw client is subscribed', () => frames.some((line) => line.startsWith('{"id":2')));
+  const data = '{\n  "a": 1,\r\n  "b": "x\\ny"\n}\n';
+  for (const to of [['--to', `redis://127.0.0.1:${redis.port}/0`], ['--to', a.url, '--api-key', API_KEY]]) {
+    const heard = next(sub, 'publication');
+    const before = frames.length;
+    await run('FANFARE_WORKER', ['publish', ...to, '--channel', 'news', '--data', '-'], data);
+    assert.deepEqual((await heard).data, { a: 1, b: 'x\ny' });
+    await eventually('the raw client has it', () => frames.length > before);
+    for (const line of frames.filter(Boolean)) JSON.parse(line);
+  }
+  await assert.rejects(
+    run('FANFARE_WORKER', ['publish', '--to', `redis://127.0.0.1:${redis.port}/0`, '--channel', 'news', '--data', 'NaN']),
+  );
+  raw.close();
 });
 
 // Last: it ends node A.

@@ -46,7 +46,7 @@ allow_publish_for_client = true
   );
 });
 after(async () => {
-  await Promise.all(nodes.map((node) => node.stop('SIGKILL')));
+  await Promise.all(nodes.map((node) => node.stop()));
   relays.forEach((relay) => relay.stop());
   await redis?.kill();
 });

@@ -92,6 +92,8 @@ def main() -> None:
     wrong = judge(results)
     for line in wrong:
         print("  " + line, file=sys.stderr)
+    failed = min(len(wrong), CASES)
+    print(f"{CASES - failed} passed, {failed} failed")
     sys.exit(1 if wrong else 0)
 
 

@@ -36,10 +36,15 @@ impl Gateway {
     /// Starts one whose configuration is `config` behind the keys that all have, and waits until it is
     /// ready. `config` may open any table but `[auth.token]` and `[api]`.
     pub async fn start(config: &str) -> Self {
+        Self::start_without_api_key(&format!("[api]\nkey = \"{API_KEY}\"\n{config}")).await
+    }
+
+    /// The same without the API's key.
+    pub async fn start_without_api_key(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("gateway.toml");
-        let keys = format!("[auth.token]\nhmac_secret = \"{HMAC_SECRET}\"\n[api]\nkey = \"{API_KEY}\"\n");
-        std::fs::write(&file, format!("{keys}\n{config}\n")).unwrap();
+        let secret = format!("[auth.token]\nhmac_secret = \"{HMAC_SECRET}\"\n");
+        std::fs::write(&file, format!("{secret}{config}\n")).unwrap();
         let (listen, internal) = (free_address(), free_address());
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         // The shell only raises the limit on open files as far as it may: one test opens 1,000 sockets.

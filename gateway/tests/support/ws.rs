@@ -125,6 +125,17 @@ impl Socket {
         }
     }
 
+    /// Waits for the server's ping and leaves the answer to the caller; lines before it are skipped.
+    pub async fn next_ping(&mut self) {
+        loop {
+            match self.frame().await {
+                Some(Message::Text(text)) if text.split('\n').any(|line| line == "{}") => return,
+                Some(_) => {}
+                None => panic!("a ping was expected, but the connection ended: {:?}", self.closed),
+            }
+        }
+    }
+
     /// The next line; the connection must not end.
     pub async fn expect_line(&mut self) -> Value {
         match self.line().await {
@@ -159,12 +170,45 @@ impl Socket {
         }
     }
 
+    /// The data of the next publication, byte for byte as the frame has it. Other lines are skipped.
+    pub async fn raw_publication(&mut self) -> String {
+        loop {
+            let Some(line) = self.lines.pop_front() else {
+                match self.frame().await {
+                    Some(Message::Text(text)) => self.lines.extend(text.split('\n').map(str::to_owned)),
+                    other => panic!("a publication was expected: {other:?}"),
+                }
+                continue;
+            };
+            if let Some((_, data)) = line.split_once(r#""data":"#).filter(|_| line.contains(r#""pub":"#)) {
+                let mut values = serde_json::Deserializer::from_str(data).into_iter::<&serde_json::value::RawValue>();
+                return values.next().expect("data").unwrap_or_else(|e| panic!("{e}: {line}")).get().to_owned();
+            }
+        }
+    }
+
     /// The next binary frame's bytes; `None` at the end.
     pub async fn bytes(&mut self) -> Option<Vec<u8>> {
         match self.frame().await? {
             Message::Binary(bytes) => Some(bytes.to_vec()),
             other => panic!("not a binary frame: {other:?}"),
         }
+    }
+
+    /// Sends a message that the server may not want to the end, and reads meanwhile; says how it ended.
+    pub async fn flood(self, message: Message) -> Closed {
+        let (mut sink, mut stream) = self.stream.split();
+        let read = async {
+            let mut closed = Closed { code: None, reason: String::new() };
+            while let Some(Ok(message)) = stream.next().await {
+                if let Message::Close(Some(frame)) = message {
+                    closed = Closed { code: Some(frame.code.into()), reason: frame.reason.to_string() };
+                }
+            }
+            closed
+        };
+        let both = async { tokio::join!(sink.send(message), read).1 };
+        tokio::time::timeout(DEADLINE, both).await.expect("the server ends it")
     }
 
     /// Reads to the end and says how it came.
@@ -192,4 +236,30 @@ impl Socket {
         let reply = self.reply(id).await;
         assert!(reply.get("error").is_none(), "{channel}: {reply}");
     }
+}
+
+/// A client's frame, byte by byte: what no library would send. The mask is zero, which changes nothing.
+pub fn raw_frame(is_final: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = raw_head(is_final, opcode, payload.len() as u64);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The beginning of a frame that announces a payload of `length` bytes.
+pub fn raw_head(is_final: bool, opcode: u8, length: u64) -> Vec<u8> {
+    const MASKED: u8 = 0x80;
+    let mut head = vec![u8::from(is_final) << 7 | opcode];
+    match length {
+        0..126 => head.push(MASKED | u8::try_from(length).unwrap()),
+        126..0x1_0000 => {
+            head.push(MASKED | 126);
+            head.extend(u16::try_from(length).unwrap().to_be_bytes());
+        }
+        _ => {
+            head.push(MASKED | 127);
+            head.extend(length.to_be_bytes());
+        }
+    }
+    head.extend([0; 4]);
+    head
 }

@@ -80,7 +80,7 @@ export class Gateway {
     try {
       await eventually(`${name} is ready`, () => gateway.isReady(), READY_WITHIN_MS);
     } catch (error) {
-      await gateway.stop('SIGKILL');
+      await gateway.stop();
       throw new Error(`${error.message}\n${gateway.log}`);
     }
     return gateway;
@@ -133,7 +133,7 @@ export class Gateway {
     return sum;
   }
 
-  async stop(signal = 'SIGTERM') {
+  async stop(signal = 'SIGKILL') {
     if (this.isRunning) this.process.kill(signal);
     const end = await this.exited;
     await rm(this.directory, { recursive: true, force: true });
