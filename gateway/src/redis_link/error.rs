@@ -17,6 +17,17 @@ pub enum LinkError {
     Refused(String),
 }
 
+impl LinkError {
+    /// The cause alone, to be told as the reason of something else.
+    #[must_use]
+    pub fn why(self) -> String {
+        match self {
+            Self::Unreachable(why) | Self::Refused(why) => why,
+            Self::Timeout => self.to_string(),
+        }
+    }
+}
+
 /// Why a link cannot even be tried. The operator's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {

@@ -2,11 +2,11 @@
 //! travel in one pipeline, and a keeper that replaces it when it breaks. Never for blocking commands:
 //! one of them would hold up everybody.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, PushInfo, PushKind, RedisError};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -35,13 +35,37 @@ pub(super) enum State {
 #[derive(Clone)]
 pub(super) struct Generation {
     connection: MultiplexedConnection,
-    /// Cancelled once the connection is given up; whoever waits for an answer then fails at once.
+    end: End,
+}
+
+/// How a connection ends: once, for everybody, for the reason that came first.
+#[derive(Clone, Debug, Default)]
+struct End {
+    /// Cancelled at the end; whoever waits for an answer then fails at once.
     dead: CancellationToken,
+    why: Arc<OnceLock<LinkError>>,
+}
+
+impl End {
+    fn set(&self, why: LinkError) {
+        // Another reason may have been first.
+        let _ = self.why.set(why);
+        self.dead.cancel();
+    }
+
+    fn check(&self) -> Result<(), LinkError> {
+        if self.dead.is_cancelled() { Err(self.why()) } else { Ok(()) }
+    }
+
+    /// What calls are answered after the end.
+    fn why(&self) -> LinkError {
+        self.why.get().cloned().unwrap_or_else(|| LinkError::Unreachable("the link broke".into()))
+    }
 }
 
 impl std::fmt::Debug for Generation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Generation").field("dead", &self.dead.is_cancelled()).finish_non_exhaustive()
+        f.debug_struct("Generation").field("end", &self.end).finish_non_exhaustive()
     }
 }
 
@@ -64,7 +88,10 @@ impl Hot {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
-        let client = Client::open(target.info.clone()).map_err(|error| SetupError::Url(error.to_string()))?;
+        // RESP3, because only there the crate tells of a socket's end by itself.
+        let settings = target.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let info = target.info.clone().set_redis_settings(settings);
+        let client = Client::open(info).map_err(|error| SetupError::Url(error.to_string()))?;
         let (sender, state) = watch::channel(State::Down("not connected yet".into()));
         let outage = Outage::new("commands", target.to_string(), metrics, clock);
         let keeper = Keeper { client, timing, state: sender, outage, stop: tasks.stop() };
@@ -92,9 +119,9 @@ impl Hot {
     }
 
     /// Gives the present connection up; the keeper makes another.
-    pub(super) fn give_up(&self) {
+    pub(super) fn give_up(&self, why: LinkError) {
         if let State::Up(generation) = &*self.state.borrow() {
-            generation.dead.cancel();
+            generation.end.set(why);
         }
     }
 
@@ -103,7 +130,7 @@ impl Hot {
         match &*self.state.borrow() {
             State::Down(why) => Err(LinkError::Unreachable(why.to_string())),
             State::Refusing(_) => Ok(()),
-            State::Up(generation) => generation.check(),
+            State::Up(generation) => generation.end.check(),
         }
     }
 
@@ -111,7 +138,7 @@ impl Hot {
         match &*self.state.borrow() {
             State::Down(why) => Err(LinkError::Unreachable(why.to_string())),
             State::Refusing(why) => Err(LinkError::Refused(why.to_string())),
-            State::Up(generation) => generation.check().map(|()| generation.clone()),
+            State::Up(generation) => generation.end.check().map(|()| generation.clone()),
         }
     }
 
@@ -126,29 +153,20 @@ impl Hot {
             biased;
             answer = answer => match answer {
                 Err(error) if is_broken(&error) => {
-                    generation.dead.cancel();
-                    Err(error.into())
+                    let error = LinkError::from(error);
+                    generation.end.set(LinkError::Unreachable(error.clone().why()));
+                    Err(error)
                 }
                 answer => Ok(answer),
             },
-            () = generation.dead.cancelled() => Err(broke()),
+            () = generation.end.dead.cancelled() => Err(generation.end.why()),
             () = tokio::time::sleep(self.command_timeout) => {
                 // All answers come in one line: if one does not come, none behind it will.
-                generation.dead.cancel();
+                generation.end.set(LinkError::Unreachable(LinkError::Timeout.why()));
                 Err(LinkError::Timeout)
             }
         }
     }
-}
-
-impl Generation {
-    fn check(&self) -> Result<(), LinkError> {
-        if self.dead.is_cancelled() { Err(broke()) } else { Ok(()) }
-    }
-}
-
-fn broke() -> LinkError {
-    LinkError::Unreachable("the link broke".into())
 }
 
 fn is_broken(error: &RedisError) -> bool {
@@ -180,9 +198,13 @@ impl Keeper {
                     self.outage.over("");
                     backoff.reset();
                     self.state.send_replace(State::Up(generation.clone()));
-                    generation.dead.cancelled().await;
-                    self.state.send_replace(State::Down("the link broke".into()));
-                    self.outage.lost("the link broke");
+                    generation.end.dead.cancelled().await;
+                    let why = generation.end.why();
+                    self.outage.lost(&why.clone().why());
+                    self.state.send_replace(match why {
+                        LinkError::Refused(why) => State::Refusing(why.into()),
+                        why => State::Down(why.why().into()),
+                    });
                 }
                 Ok(Found::Replica) => {
                     let why = "the server is a read-only replica";
@@ -190,7 +212,7 @@ impl Keeper {
                     self.state.send_replace(State::Refusing(why.into()));
                 }
                 Err(error) => {
-                    let why = error.to_string();
+                    let why = error.why();
                     self.outage.failed(&why);
                     self.state.send_replace(State::Down(why.into()));
                 }
@@ -200,8 +222,8 @@ impl Keeper {
     }
 
     async fn connect(&self) -> Result<Found, LinkError> {
-        let dead = CancellationToken::new();
-        let watcher = dead.clone();
+        let end = End::default();
+        let watcher = end.clone();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timing.connect))
             // Each answer has its own deadline, see `finish`.
@@ -210,7 +232,7 @@ impl Keeper {
             // Tells at once when the socket ends, without a command that has to fail first.
             .set_push_sender(move |push: PushInfo| {
                 if push.kind == PushKind::Disconnection {
-                    watcher.cancel();
+                    watcher.set(LinkError::Unreachable("the server closed it".into()));
                 }
                 Ok::<(), ()>(())
             });
@@ -226,7 +248,7 @@ impl Keeper {
             Ok(role) if is_replica(&role) => Ok(Found::Replica),
             Err(error) if is_broken(&error) => Err(error.into()),
             // Not allowed to ask: then writes will tell.
-            _ => Ok(Found::Primary(Generation { connection, dead })),
+            _ => Ok(Found::Primary(Generation { connection, end })),
         }
     }
 }

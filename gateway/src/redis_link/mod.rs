@@ -169,8 +169,9 @@ impl Link {
     pub async fn check_role(&self) -> Result<(), LinkError> {
         match self.hot.attempt::<redis::Value>(&cmd("ROLE")).await? {
             Ok(role) if hot::is_replica(&role) => {
-                self.hot.give_up();
-                Err(LinkError::Refused("the server has become a read-only replica".into()))
+                let refusal = LinkError::Refused("the server has become a read-only replica".into());
+                self.hot.give_up(refusal.clone());
+                Err(refusal)
             }
             // Refused to say: then writes will tell.
             _ => Ok(()),
@@ -178,8 +179,8 @@ impl Link {
     }
 
     /// Gives the present connection up, if there is one; another is made.
-    pub fn give_up(&self) {
-        self.hot.give_up();
+    pub fn give_up(&self, why: &str) {
+        self.hot.give_up(LinkError::Unreachable(why.to_owned()));
     }
 
     /// How the quick road is.

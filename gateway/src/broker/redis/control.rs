@@ -28,6 +28,9 @@ pub(super) const NEWS_MAX: usize = 256;
 /// Entries that are read from the log at once.
 const PAGE: usize = 500;
 
+/// What whole milliseconds can be off by when two of them are subtracted.
+const ROUNDING_MS: u64 = 2;
+
 /// What the subscriber tells the control task.
 #[derive(Debug)]
 pub(super) enum News {
@@ -106,12 +109,16 @@ impl Reader {
     /// stumbled. Meanwhile announcements gather, and are skipped later if the log had them.
     async fn catch_up(&mut self, heard: Duration) -> Result<(), Closed> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        let mut changes = self.link.changes();
         loop {
             match self.read_log(heard).await? {
                 Ok(()) => return Ok(()),
                 Err(error) => tracing::debug!(%error, "cannot read the control log yet"),
             }
-            tokio::time::sleep(backoff.next_wait()).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_wait()) => {}
+                () = changes.next() => {}
+            }
         }
     }
 
@@ -161,11 +168,12 @@ impl Reader {
         Ok((seconds * 1000 + micros / 1000, newest.first().and_then(|(id, _)| id.parse().ok())))
     }
 
-    /// The place in the log at which this node was born, by the server's clock: orders given since then
-    /// are for it, also those from before it had a link.
+    /// The place in the log just before this node was born, by the server's clock: orders given since
+    /// then are for it, also those from before it had a link.
     fn birth(&self, server_ms: u64) -> LogId {
         let age = self.clock.now().saturating_sub(self.born).as_millis();
-        LogId { ms: server_ms.saturating_sub(u64::try_from(age).unwrap_or(u64::MAX)), sequence: 0 }
+        let age = u64::try_from(age).unwrap_or(u64::MAX).saturating_add(ROUNDING_MS);
+        LogId { ms: server_ms.saturating_sub(age), sequence: 0 }
     }
 
     async fn read_page(&self, after: LogId) -> Result<Vec<Entry>, LinkError> {

@@ -130,7 +130,7 @@ impl Pulse {
             }
         }
         tracing::warn!("Redis takes publications and does not bring them back; linking anew");
-        self.link.give_up();
+        self.link.give_up("what this node sends to itself does not come back");
         self.subscriber.give_up();
         false
     }

@@ -133,7 +133,7 @@ impl<L: Listener> Driver<L> {
                         }
                     }
                 }
-                Err(error) => self.outage.failed(&error.to_string()),
+                Err(error) => self.outage.failed(&error.why()),
             }
             let wait = backoff.next_wait();
             if self.while_down(tokio::time::sleep(wait)).await.is_none() {
