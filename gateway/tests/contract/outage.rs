@@ -67,10 +67,15 @@ fn check(seen: &[Seen], taken: &BTreeSet<u64>) {
 
 /// Takes events until the next gap and a publication after it: the link works again.
 async fn until_beyond_a_gap(node: &mut Node, all: &mut Vec<Seen>) {
-    let mark = all.len();
-    while !all[mark..].iter().any(|seen| matches!(seen, Seen::Gap(_))) {
-        all.push(node.next().await);
-    }
+    let gap = async {
+        loop {
+            all.push(node.next().await);
+            if matches!(all.last(), Some(Seen::Gap(_))) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(crate::LIMIT, gap).await.expect("a gap is told");
     node.take_until_delivers(all).await;
     all.push(node.next().await);
 }
