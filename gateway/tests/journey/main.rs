@@ -1,5 +1,7 @@
 //! Whole ways through the house, on real processes: two gateways, one Redis, clients, backends.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
 #[path = "../support/collector.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod collector;
@@ -7,7 +9,6 @@ mod collector;
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;
 #[path = "../support/redis.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod redis;
 #[path = "../support/token.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]

@@ -1,6 +1,6 @@
 //! A message gets to everybody, whoever says it and wherever they are.
 
-use fanfare_worker::publish::{HttpPublisher, Message, Options, Publisher, RedisPublisher};
+use fanfare_worker::{Message, Options, open};
 use serde_json::{Value, json};
 
 use crate::gateway::{API_KEY, Gateway};
@@ -17,13 +17,11 @@ async fn by_every_road_to_every_node_in_one_order() {
     on_a.text(r#"{"id":3,"publish":{"channel":"news","data":"from a client"}}"#).await;
     on_a.reply(3).await;
     b.api("publish", &json!({ "channel": "news", "data": "from the API" })).await;
-    let http = HttpPublisher::open(
-        &format!("http://{}", a.listen),
-        Options { api_key: Some(API_KEY.to_owned()), ..Options::default() },
-    )
-    .unwrap();
+    let http =
+        open(&format!("http://{}", a.listen), Options { api_key: Some(API_KEY.to_owned()), ..Options::default() })
+            .unwrap();
     http.publish(Message::new("news", r#""from a worker through the API""#)).await.unwrap();
-    let straight = RedisPublisher::open(&redis.url(0), Options::default()).unwrap();
+    let straight = open(&redis.url(0), Options::default()).unwrap();
     straight.publish(Message::new("news", "\"from a worker\"")).await.unwrap();
 
     let said = ["from a client", "from the API", "from a worker through the API", "from a worker"];
@@ -44,7 +42,7 @@ async fn line_breaks_are_taken_out_on_every_road() {
     let (status, text) =
         gateway.api_raw("publish", Some(API_KEY), format!(r#"{{"channel":"news","data":{data}}}"#)).await;
     assert_eq!(status, 200, "{text}");
-    let straight = RedisPublisher::open(&redis.url(0), Options::default()).unwrap();
+    let straight = open(&redis.url(0), Options::default()).unwrap();
     straight.publish(Message::new("news", data)).await.unwrap();
     for _ in 0..2 {
         // One line each, or this would not be JSON.

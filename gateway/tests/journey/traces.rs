@@ -56,16 +56,16 @@ async fn from_the_api_of_one_node_to_the_subscribers_of_another() {
 
 #[tokio::test]
 async fn from_a_worker_straight_to_redis() {
-    use fanfare_worker::publish::{Message, Options, Publisher, RedisPublisher};
+    use fanfare_worker::{Message, Options, open};
 
     let redis = RedisServer::start();
     let (endpoint, received) = collector().await;
     let config = open_to_all(&redis.url(0), &format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\n"));
     let gateway = Gateway::start(&config).await;
     let mut reader = reader(&gateway, "ann").await;
-    let worker = RedisPublisher::open(&redis.url(0), Options::default()).unwrap();
+    let worker = open(&redis.url(0), Options::default()).unwrap();
     let mut message = Message::new("news", "1");
-    message.traceparent = format!("00-{TRACE}-{BACKEND}-01");
+    message.traceparent = Some(format!("00-{TRACE}-{BACKEND}-01"));
     worker.publish(message).await.unwrap();
     reader.publication().await;
     let spans = spans(&received, &["fanout"]).await;
