@@ -33,6 +33,8 @@ pub(super) async fn drain(app: &App, accepting: CancellationToken) {
     if tokio::time::timeout(config.timeout.saturating_sub(back), all).await.is_err() {
         tracing::warn!(left = ?app.front.names(), "shutdown.timeout is over; these are cut off");
     }
+    // While the broker's link is still there.
+    let _ = tokio::time::timeout(back / 2, app.sessions.node.retire()).await;
     if let Err(left) = app.back.shutdown(back).await {
         tracing::warn!(?left, "these did not end");
     }

@@ -20,38 +20,55 @@ pub struct LeaseConfig {
     pub lease: Duration,
 }
 
+/// Whether this node has struck itself out; held while it announces itself, so that nothing it says
+/// comes after.
+pub(super) type Retired = tokio::sync::Mutex<bool>;
+
 pub(super) async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(node.parts.lease.heartbeat);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return,
             _ = interval.tick() => {}
         }
-        let announced = tokio::select! {
-            () = stop.cancelled() => break,
-            announced = node.parts.roster.announce(node.announcement()) => announced,
-        };
-        // One line when it begins, one when it ends: an outage of an hour is not 1,800 lines.
-        match (announced, failing) {
-            (Err(error), false) => {
-                tracing::warn!(%error, "could not renew this node's lease; info and channels will not show it");
-                failing = true;
-            }
-            (Ok(()), true) => {
-                tracing::info!("this node's lease is renewed again");
-                failing = false;
-            }
-            _ => {}
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = node.announce(&mut failing) => {}
         }
-    }
-    if let Err(error) = node.parts.roster.leave(&node.parts.id.to_string()).await {
-        tracing::debug!(%error, "could not strike this node out of the roster; its lease will run out");
     }
 }
 
 impl Node {
+    /// Strikes this node out of the roster, at once and for good.
+    pub async fn retire(&self) {
+        let mut retired = self.retired.lock().await;
+        *retired = true;
+        if let Err(error) = self.parts.roster.leave(&self.parts.id.to_string()).await {
+            tracing::debug!(%error, "could not strike this node out of the roster; its lease will run out");
+        }
+    }
+
+    async fn announce(&self, failing: &mut bool) {
+        let retired = self.retired.lock().await;
+        if *retired {
+            return;
+        }
+        // One line when it begins, one when it ends: an outage of an hour is not 1,800 lines.
+        match (self.parts.roster.announce(self.announcement()).await, *failing) {
+            (Err(error), false) => {
+                tracing::warn!(%error, "could not renew this node's lease; info and channels will not show it");
+                *failing = true;
+            }
+            (Ok(()), true) => {
+                tracing::info!("this node's lease is renewed again");
+                *failing = false;
+            }
+            _ => {}
+        }
+    }
+
     fn announcement(&self) -> Announcement {
         let channels = self.parts.hub.channels();
         let node = NodeRecord {

@@ -56,6 +56,7 @@ pub struct Parts {
 pub struct Node {
     parts: Parts,
     holdings: subscribe::Holdings,
+    retired: lease::Retired,
     started: Duration,
 }
 
@@ -64,7 +65,7 @@ impl Node {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let started = parts.clock.now();
-        Arc::new(Self { parts, holdings: subscribe::Holdings::default(), started })
+        Arc::new(Self { parts, holdings: subscribe::Holdings::default(), retired: lease::Retired::default(), started })
     }
 
     /// Starts what goes on by itself: the pump, the sweep and the lease, until `tasks` stop.
