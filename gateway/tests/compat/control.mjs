@@ -25,9 +25,9 @@ connect_timeout = "1s"
 command_timeout = "1s"
 heartbeat_interval = "1s"
 [shutdown]
-ready_delay = "200ms"
+ready_delay = "1s"
 drain = "500ms"
-timeout = "5s"
+timeout = "15s"
 [channel.default]
 allow_subscribe_for_client = true
 allow_publish_for_client = true
@@ -45,12 +45,13 @@ after(async () => {
   await redis?.kill();
 });
 
+// What each test has opened, ended after it whether it went well or not.
 const open = [];
-afterEach(() => open.splice(0).forEach((c) => c.disconnect()));
+afterEach(() => open.splice(0).forEach((end) => end()));
 
 async function listener(endpoint, user, channel = 'news') {
   const c = client(endpoint, { token: token({ sub: user }), maxReconnectDelay: 500 });
-  open.push(c);
+  open.push(() => c.disconnect());
   const sub = c.newSubscription(channel);
   sub.subscribe();
   c.connect();
@@ -139,7 +140,7 @@ test('orders cannot be read by subscribing to their channel', options, async () 
     sub.on('publication', ({ data }) => heard.push(data));
   }
   const colon = client(b.websocket, { token: token({ sub: 'curious' }) });
-  open.push(colon);
+  open.push(() => colon.disconnect());
   const refused = colon.newSubscription('fanfare:0:control');
   const unsubscribed = next(refused, 'unsubscribed');
   refused.subscribe();
@@ -156,6 +157,7 @@ test('newlines in what the worker publishes do not reach clients', options, asyn
   const { sub } = await listener(b.websocket, 'reader');
   const frames = [];
   const raw = new WebSocket(b.websocket);
+  open.push(() => raw.close());
   raw.on('message', (frame) => frames.push(...frame.toString().split('\n')));
   raw.once('open', () => {
     raw.send(JSON.stringify({ id: 1, connect: { token: token({ sub: 'raw' }) } }));
@@ -174,12 +176,12 @@ test('newlines in what the worker publishes do not reach clients', options, asyn
   await assert.rejects(
     run('FANFARE_WORKER', ['publish', '--to', `redis://127.0.0.1:${redis.port}/0`, '--channel', 'news', '--data', 'NaN']),
   );
-  raw.close();
 });
 
 // Last: it ends node A.
 test('a node that goes down sends its clients to the other one', options, async () => {
   const balancer = await Relay.start(a.port);
+  open.push(() => balancer.stop());
   const endpoint = `ws://127.0.0.1:${balancer.port}/connection/websocket`;
   const listeners = await Promise.all(Array.from({ length: 20 }, (_, i) => listener(endpoint, `guest${i}`)));
   const reasons = listeners.map(({ c }) => next(c, 'connecting', { withinMs: 20_000 }));
@@ -187,11 +189,11 @@ test('a node that goes down sends its clients to the other one', options, async 
   const ready = async () => (await fetch(`http://127.0.0.1:${a.internalPort}/ready`)).status;
   assert.equal(await ready(), 200);
   const stopped = a.stop('SIGTERM');
+  await eventually('node A says no', async () => (await ready()) === 503, 900);
   assert.deepEqual([...new Set((await Promise.all(reasons)).map(({ code }) => code))], [3001]);
   assert.deepEqual(await stopped, { code: 0, signal: null });
   await Promise.all(listeners.map(({ sub }) => sub.ready(20_000)));
   const heard = listeners.map(({ sub }) => next(sub, 'publication'));
   await b.api('publish', { channel: 'news', data: { after: 'the move' } });
   for (const { data } of await Promise.all(heard)) assert.deepEqual(data, { after: 'the move' });
-  balancer.stop();
 });
