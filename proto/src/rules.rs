@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn the_hash_names_the_content() {
         let rules = rules();
-        assert_eq!(rules.hash, super::hash(&rules.default, &rules.namespaces));
+        assert_eq!(rules.hash, hash(&rules.default, &rules.namespaces));
         let other = Rules::new(rules.default, BTreeMap::new());
         assert_ne!(rules.hash, other.hash);
     }

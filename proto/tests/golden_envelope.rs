@@ -3,6 +3,8 @@
 //!
 //! `FANFARE_GOLDEN=write cargo test -p fanfare-proto --test golden_envelope` writes them anew.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -168,11 +168,11 @@ The same with the worker
     );
 }
 
-/// A price that wanders. Of several `dev` gateways on one Redis, the one with the lowest id speaks.
+/// Prices that wander. Of several `dev` gateways on one Redis, the one with the lowest id speaks.
 async fn ticker(node: Arc<Node>, stop: CancellationToken) {
     let Ok(channel) = ChannelName::parse("ticker") else { return };
     let mut interval = tokio::time::interval(TICK);
-    let mut price = 100.0_f64;
+    let mut prices = [("FAN", 100.0_f64), ("HORN", 42.0), ("DRUM", 7.5)];
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -182,11 +182,14 @@ async fn ticker(node: Arc<Node>, stop: CancellationToken) {
         if lowest.is_some_and(|lowest| lowest != node.id().to_string()) {
             continue;
         }
-        price = (price * (1.0 + rand::random_range(-0.01..=0.01))).clamp(1.0, 10_000.0);
-        let time_ms = node.clock().unix_ms();
-        let data = serde_json::json!({ "symbol": "FAN", "price": (price * 100.0).round() / 100.0, "time": time_ms });
-        let publication = Publication { data: Bytes::from(data.to_string()), time_ms, ..Publication::default() };
-        // A tick that is lost is followed by the next one.
-        let _ = node.publish(&channel, Outgoing { publication, traceparent: String::new() }).await;
+        for (symbol, price) in &mut prices {
+            *price = (*price * (1.0 + rand::random_range(-0.01..=0.01))).clamp(1.0, 10_000.0);
+            let time_ms = node.clock().unix_ms();
+            let data =
+                serde_json::json!({ "symbol": symbol, "price": (*price * 100.0).round() / 100.0, "time": time_ms });
+            let publication = Publication { data: Bytes::from(data.to_string()), time_ms, ..Publication::default() };
+            // A tick that is lost is followed by the next one.
+            let _ = node.publish(&channel, Outgoing { publication, traceparent: String::new() }).await;
+        }
     }
 }

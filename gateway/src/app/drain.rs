@@ -14,12 +14,13 @@ use crate::node::Node;
 /// How often a batch of sockets is closed.
 const STEP: Duration = Duration::from_millis(100);
 
-/// What the parts behind the sockets get to end: they only have to notice.
-const BACK: Duration = Duration::from_secs(5);
+/// What the parts behind the sockets get to end, at most: they only have to notice.
+const BACK_MAX: Duration = Duration::from_secs(5);
 
 /// `/ready` says no already; `accepting` ends the public listener.
 pub(super) async fn drain(app: &App, accepting: CancellationToken) {
     let config = &app.config.shutdown;
+    let back = BACK_MAX.min(config.timeout / 4);
     let all = async {
         tokio::time::sleep(config.ready_delay).await;
         accepting.cancel();
@@ -29,10 +30,10 @@ pub(super) async fn drain(app: &App, accepting: CancellationToken) {
         close_in_batches(&app.sessions.node, Duration::ZERO).await;
         app.front.drained().await;
     };
-    if tokio::time::timeout(config.timeout.saturating_sub(BACK), all).await.is_err() {
+    if tokio::time::timeout(config.timeout.saturating_sub(back), all).await.is_err() {
         tracing::warn!(left = ?app.front.names(), "shutdown.timeout is over; these are cut off");
     }
-    if let Err(left) = app.back.shutdown(BACK).await {
+    if let Err(left) = app.back.shutdown(back).await {
         tracing::warn!(?left, "these did not end");
     }
     tracing::info!("down");

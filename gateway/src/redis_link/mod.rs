@@ -10,6 +10,16 @@
 //! | [`subscriber`] | one | what comes in |
 //!
 //! Nobody waits for a link that is known to be down: calls fail at once, keepers reconnect behind them.
+//!
+//! # Why the quick road is not the pool
+//! Measured once, with 64 tasks publishing 128 bytes each as soon as the answer to the one before had
+//! come, against a Redis on the same two busy cores, four rounds in turn: one multiplexed connection
+//! carried 10 to 19 times as many `PUBLISH`es a second as a pool of 4, 16 or 64 connections, at a tenth
+//! of the median latency and an eighth of this process' CPU for each. The commands of all tasks leave in
+//! one write and their answers come in one read; a pool pays a round trip for the sign of life that it
+//! asks of each connection it hands out, and a write and a read for each command. The price: one answer
+//! that does not come holds up all behind it, which is why a command that times out ends the connection,
+//! and why nothing that blocks goes there.
 
 mod error;
 mod hot;

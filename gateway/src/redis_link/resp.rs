@@ -86,11 +86,14 @@ fn array(pieces: &[Bytes]) -> Result<Frame, ProtocolError> {
     }
 }
 
+/// From where to where in the buffer.
+type Span = (usize, usize);
+
 /// Where a frame's pieces lie.
 struct Shape {
     kind: u8,
     len: usize,
-    pieces: Vec<(usize, usize)>,
+    pieces: Vec<Span>,
 }
 
 fn measure(buffer: &[u8]) -> Result<Option<Shape>, ProtocolError> {
@@ -132,7 +135,7 @@ fn measure(buffer: &[u8]) -> Result<Option<Shape>, ProtocolError> {
 }
 
 /// A line from `at` on: its kind byte, and from where to where its text reaches, without CR LF.
-fn line(buffer: &[u8], at: usize) -> Result<Option<(u8, (usize, usize))>, ProtocolError> {
+fn line(buffer: &[u8], at: usize) -> Result<Option<(u8, Span)>, ProtocolError> {
     let Some(rest) = buffer.get(at..).filter(|rest| rest.has_remaining()) else { return Ok(None) };
     let window = &rest[..rest.len().min(LINE_BYTES_MAX)];
     match window.iter().position(|b| *b == b'\r') {

@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn each_ping_wants_one_pong_in_time() {
-        let mut heartbeat = Heartbeat::waiting_for_connect(0 * S, 10 * S);
-        heartbeat.begin(0 * S, 20 * S, 8 * S, 0.0);
+        let mut heartbeat = Heartbeat::waiting_for_connect(Duration::ZERO, 10 * S);
+        heartbeat.begin(Duration::ZERO, 20 * S, 8 * S, 0.0);
         assert_eq!(heartbeat.next(), 10 * S);
         assert_eq!(heartbeat.due(10 * S), Due::Ping);
         assert_eq!(heartbeat.next(), 18 * S);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_wheel_is_asked_for_earlier_moments_only() {
-        let mut heartbeat = Heartbeat::waiting_for_connect(0 * S, 10 * S);
+        let mut heartbeat = Heartbeat::waiting_for_connect(Duration::ZERO, 10 * S);
         assert_eq!(heartbeat.arm(10 * S), Some(10 * S));
         assert_eq!(heartbeat.arm(12 * S), None);
         assert_eq!(heartbeat.arm(5 * S), Some(5 * S));

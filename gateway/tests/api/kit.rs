@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,9 +17,10 @@ use fanfare_gateway::door::http::router;
 use fanfare_gateway::hub::Hub;
 use fanfare_gateway::model::time::TestClock;
 use fanfare_gateway::model::{ByteSize, ChannelName, NodeId, Position};
-use fanfare_gateway::node::{Node, Parts};
+use fanfare_gateway::node::{LeaseConfig, Node, Parts};
 use fanfare_gateway::telemetry::Metrics;
 use fanfare_gateway::telemetry::metrics::OutcomeLabel;
+use fanfare_gateway::telemetry::tracing::Tracing;
 use fanfare_proto::envelope::{Control, Order};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -150,13 +152,19 @@ impl House {
         let metrics = Arc::new(Metrics::new());
         let node = Node::new(Parts {
             id: NodeId::random(),
-            hub: Arc::new(Hub::default()),
+            lease: LeaseConfig {
+                name: "test".into(),
+                heartbeat: Duration::from_secs(1),
+                lease: Duration::from_secs(3),
+            },
+            hub: Arc::new(Hub::new(&[], metrics.clone())),
             broker: book.clone(),
             bus: book.clone(),
             roster: book.clone(),
             rules: Arc::new(Rules::new(&channels())),
             clock: TestClock::at_unix_ms(NOW_MS),
             metrics: metrics.clone(),
+            tracing: Tracing::default(),
         });
         let config = ApiConfig { key: key.map(Secret::new), body_size_limit: ByteSize(BODY_BYTES_MAX) };
         let api = Arc::new(Api::new(node));

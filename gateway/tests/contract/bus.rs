@@ -172,7 +172,8 @@ async fn a_replica_refuses_orders() {
 }
 
 async fn log_ids(server: &RedisServer) -> Vec<u64> {
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> = server.run(&["XRANGE", "test:control:log", "-", "+"]).await;
+    type Fields = Vec<(String, Vec<u8>)>;
+    let entries: Vec<(String, Fields)> = server.run(&["XRANGE", "test:control:log", "-", "+"]).await;
     entries.into_iter().map(|(id, _)| id.split_once('-').unwrap().0.parse().unwrap()).collect()
 }
 

@@ -2,6 +2,7 @@
 //! and with two nodes on a real Redis; and what Redis alone can do to a node.
 
 #![allow(clippy::disallowed_methods, reason = "tests spawn plain tasks")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/failing.rs"]
 mod failing;

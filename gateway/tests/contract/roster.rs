@@ -42,7 +42,7 @@ async fn what_is_announced_can_be_asked(world: World) {
     let announced = announcement("n1", &[("a", 1), ("chat:1", 2), ("chat:2", 3)]);
     node.roster.announce(announced.clone()).await.unwrap();
     for node in &world.nodes {
-        assert_eq!(node.roster.nodes().await.unwrap(), [announced.node.clone()]);
+        assert_eq!(node.roster.nodes().await.unwrap(), std::slice::from_ref(&announced.node));
         assert_eq!(channels(node, "").await, counts(&[("a", 1), ("chat:1", 2), ("chat:2", 3)]));
         assert_eq!(channels(node, "chat:*").await, counts(&[("chat:1", 2), ("chat:2", 3)]));
         assert_eq!(channels(node, "chat:?").await, counts(&[("chat:1", 2), ("chat:2", 3)]));

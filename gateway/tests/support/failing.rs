@@ -3,6 +3,7 @@
 //! For `#[path = "../support/failing.rs"] mod failing;` in integration tests.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(missing_docs, unreachable_pub, reason = "a part of the test binaries that include it")]
 
 use std::collections::BTreeMap;
 use std::future::ready;

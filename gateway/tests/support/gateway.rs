@@ -36,11 +36,17 @@ impl Gateway {
     /// Starts one whose configuration is `config` behind the keys that all have, and waits until it is
     /// ready. `config` may open any table but `[auth.token]` and `[api]`.
     pub async fn start(config: &str) -> Self {
-        Self::start_without_api_key(&format!("[api]\nkey = \"{API_KEY}\"\n{config}")).await
+        Self::start_without_api_key(&with_api_key(config)).await
     }
 
     /// The same without the API's key.
     pub async fn start_without_api_key(config: &str) -> Self {
+        let mut gateway = Self::spawn(config);
+        gateway.ready_is(200).await;
+        gateway
+    }
+
+    fn spawn(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("gateway.toml");
         let secret = format!("[auth.token]\nhmac_secret = \"{HMAC_SECRET}\"\n");
@@ -62,24 +68,58 @@ impl Gateway {
             .spawn()
             .unwrap();
         let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
-        let mut gateway = Self { child, listen, internal, http, directory };
-        if tokio::time::timeout(READY_WITHIN, gateway.ready()).await.is_err() {
-            panic!("the gateway is not ready after {READY_WITHIN:?}:\n{}", gateway.log());
-        }
+        Self { child, listen, internal, http, directory }
+    }
+
+    /// Starts one whose broker is not there, and waits until it answers at all.
+    pub async fn start_unready(config: &str) -> Self {
+        let mut gateway = Self::spawn(&with_api_key(config));
+        let url = format!("http://{}/health", gateway.internal);
+        let answers = tokio::time::timeout(READY_WITHIN, gateway.until(url, 200)).await;
+        assert!(answers.is_ok(), "no answer from /health");
         gateway
     }
 
-    async fn ready(&mut self) {
+    /// Waits until an address answers with a status.
+    async fn until(&mut self, url: String, status: u16) {
         loop {
-            let answer = self.http.get(format!("http://{}/ready", self.internal)).send().await;
-            if answer.is_ok_and(|answer| answer.status() == 200) {
+            let answer = self.http.get(&url).send().await;
+            if answer.is_ok_and(|answer| answer.status() == status) {
                 return;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the gateway ended with {status} before it was ready:\n{}", self.log());
+                panic!("the gateway ended with {status}:\n{}", self.log());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until `/ready` answers with a status, and answers its body.
+    pub async fn ready_is(&mut self, status: u16) -> Value {
+        let url = format!("http://{}/ready", self.internal);
+        let reached = tokio::time::timeout(READY_WITHIN, self.until(url.clone(), status)).await;
+        assert!(reached.is_ok(), "/ready does not become {status}:\n{}", self.log());
+        let body = self.http.get(url).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Asks it to go down.
+    pub fn terminate(&self) {
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits until it has ended, and answers its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(READY_WITHIN, ended).await.expect("the gateway ends")
     }
 
     /// What it has written so far.
@@ -142,4 +182,8 @@ impl Drop for Gateway {
 
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn with_api_key(config: &str) -> String {
+    format!("[api]\nkey = \"{API_KEY}\"\n{config}")
 }

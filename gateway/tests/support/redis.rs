@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::disallowed_methods, reason = "tests spawn plain tasks")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(missing_docs, unreachable_pub, reason = "a part of the test binaries that include it")]
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener as StdListener};

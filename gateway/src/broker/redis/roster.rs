@@ -3,7 +3,7 @@
 //! so that nodes need not agree on the time.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,7 @@ fn parse(json: &[u8]) -> Option<NodeRecord> {
 
 /// Names a set of channels, to see whether it is still the one that stands in Redis.
 fn fingerprint(channels: &BTreeMap<ChannelName, u64>) -> u64 {
-    let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
-    channels.hash(&mut hasher);
-    hasher.finish()
+    foldhash::quality::FixedState::with_seed(0).hash_one(channels)
 }
 
 fn millis(lease: Duration) -> u64 {

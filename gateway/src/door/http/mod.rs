@@ -33,7 +33,6 @@ type HttpResponse = axum::http::Response<Body>;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The paths of the API, from `/api` on; none at all without a key.
-#[must_use]
 pub fn router(api: Arc<Api>, config: &ApiConfig, metrics: Arc<Metrics>) -> Router {
     // An empty key would let everyone in; the configuration refuses it, and so do we.
     let Some(secret) = config.key.as_ref().filter(|key| !key.expose().is_empty()) else {

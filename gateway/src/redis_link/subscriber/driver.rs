@@ -356,7 +356,7 @@ impl<L: Listener> Driver<L> {
     }
 
     /// Hands an event on; waits a while for room, and then gives up.
-    async fn deliver(&mut self, event: L::Event) -> Result<(), End> {
+    async fn deliver(&self, event: L::Event) -> Result<(), End> {
         let intake = &self.setting.intake;
         self.metrics.broker_intake.set(i64::try_from(intake.max_capacity() - intake.capacity()).unwrap_or(i64::MAX));
         match intake.try_send(event) {

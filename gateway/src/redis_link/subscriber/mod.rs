@@ -31,9 +31,9 @@ use crate::telemetry::Metrics;
 const REQUESTS_MAX: usize = 1024;
 
 /// Turns what comes in into events. Called on the driver's task: quick, never waiting.
-pub trait Listener: Send + 'static {
+pub trait Listener: Send + Sync + 'static {
     /// What a name means to the listener.
-    type Topic: Clone + Send + fmt::Debug + 'static;
+    type Topic: Clone + Send + Sync + fmt::Debug + 'static;
     /// What goes out.
     type Event: Send + 'static;
 
@@ -61,7 +61,7 @@ enum Request<T> {
 
 type Answer = oneshot::Sender<Result<(), LinkError>>;
 
-impl<T: Clone + Send + fmt::Debug + 'static> Subscriber<T> {
+impl<T: Clone + Send + Sync + fmt::Debug + 'static> Subscriber<T> {
     /// Starts connecting in the background. `permanent` names are wanted for ever; `intake` is where
     /// events go.
     pub fn start<L: Listener<Topic = T>>(
