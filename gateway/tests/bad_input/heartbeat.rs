@@ -91,7 +91,8 @@ async fn empty_fragments_without_end_are_no_pong() {
     };
     let closed = room.meanwhile(endless).await;
     assert!(matches!(closed.code, Some(NO_PONG) | None), "{closed:?}");
-    assert!(room.gateway.metric("fanfare_disconnects_total", "code=\"3012\"").await > 0.5);
+    // The last word may be lost on one who never stops talking; the count is not.
+    room.counts_disconnect(NO_PONG).await;
     room.close().await;
 }
 

@@ -109,7 +109,7 @@ async fn unknown_fields_are_ignored() {
     let request = [&[0x0a, 1, b'a'][..], &[0xa0, 0x06, 1]].concat();
     let command = [vec![0x08, 2], delimited(Some(0x32), &request), vec![0xc0, 0x0c, 1]].concat();
     guest.binary(delimited(None, &command)).await;
-    assert_eq!(guest.bytes().await.unwrap(), [4, 0x08, 2, 0x32, 0]);
+    assert_eq!(guest.bytes().await.unwrap(), [4, 0x08, 2, 0x3a, 0]);
     room.close().await;
 }
 

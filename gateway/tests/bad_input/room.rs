@@ -2,10 +2,11 @@
 //! everything said there whatever the others do.
 
 use std::future::Future;
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::gateway::Gateway;
+use crate::gateway::{DEADLINE, Gateway};
 use crate::token;
 use crate::ws::Socket;
 
@@ -54,6 +55,21 @@ impl Room {
         tokio::select! {
             done = work => done,
             line = self.bystander.line() => panic!("the bystander heard {line:?}"),
+        }
+    }
+
+    /// Waits until the gateway has counted a connection that it ended with `code`.
+    pub(crate) async fn counts_disconnect(&mut self, code: u16) {
+        let Self { gateway, bystander, .. } = self;
+        let label = format!("code=\"{code}\"");
+        let counted = async {
+            while gateway.metric("fanfare_disconnects_total", &label).await < 0.5 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            done = tokio::time::timeout(DEADLINE, counted) => done.expect("it is counted"),
+            line = bystander.line() => panic!("the bystander heard {line:?}"),
         }
     }
 

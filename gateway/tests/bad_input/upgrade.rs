@@ -23,7 +23,7 @@ async fn upgrade(address: SocketAddr, headers: &str) -> String {
 }
 
 /// What comes until the empty line or the end of the connection.
-async fn response_head(stream: &mut TcpStream) -> String {
+pub(crate) async fn response_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let read = async {
         while !head.ends_with(b"\r\n\r\n") {
@@ -37,7 +37,7 @@ async fn response_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-fn status(head: &str) -> u16 {
+pub(crate) fn status(head: &str) -> u16 {
     head.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {head:?}")).parse().unwrap()
 }
 

@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { disconnectAll } from './kit/client.mjs';
 import { API_KEY, Gateway, KEYS } from './kit/gateway.mjs';
 import { duplicates, isContiguous, outOfTurn } from './kit/order.mjs';
 import { ApiPublisher, ClientPublisher, WorkerPublisher } from './kit/publishers.mjs';
@@ -17,6 +18,7 @@ const [STEADY, RESTLESS] = [40, 10]; // of each swarm
 
 let redis;
 let nodes = [];
+const swarms = [];
 before(async () => {
   redis = await Redis.start();
   const config = `${KEYS}
@@ -29,6 +31,8 @@ allow_publish_for_client = true
   nodes = await Promise.all([Gateway.start(config, 'node A'), Gateway.start(config, 'node B')]);
 });
 after(async () => {
+  swarms.forEach((swarm) => swarm.stop());
+  disconnectAll();
   await Promise.all(nodes.map((node) => node.stop()));
   await redis?.kill();
 });
@@ -61,7 +65,7 @@ async function publishers(random) {
 
 test('every steady subscriber gets every publication once and in one order', { timeout: 240_000 }, async () => {
   const random = new Random(seed());
-  const swarms = await Promise.all(
+  const started = await Promise.all(
     Array.from({ length: SWARMS }, (_, i) =>
       Swarm.start({
         name: `swarm${i}`,
@@ -72,6 +76,7 @@ test('every steady subscriber gets every publication once and in one order', { t
       }),
     ),
   );
+  swarms.push(...started);
   const all = await publishers(random);
   assert.equal(all.length, 22);
   await Promise.all(all.map(({ publisher, count }) => publisher.publish(count)));
@@ -83,8 +88,6 @@ test('every steady subscriber gets every publication once and in one order', { t
   const expected = Object.fromEntries(Object.entries(published).map(([channel, ids]) => [channel, ids.length]));
   assert.equal(Object.values(expected).reduce((sum, n) => sum + n), 1000);
   const reports = await Promise.all(swarms.map((swarm) => swarm.finish(expected, 60_000)));
-  await Promise.all(all.map(({ publisher }) => publisher.close()));
-  swarms.forEach((swarm) => swarm.stop());
 
   let slices = 0;
   for (const channel of Object.keys(published)) {

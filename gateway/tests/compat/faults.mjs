@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { client, token } from './kit/client.mjs';
+import { client, disconnectAll, token } from './kit/client.mjs';
 import { Gateway, KEYS, eventually, sleep } from './kit/gateway.mjs';
 import { contradictions, duplicates, outOfTurn } from './kit/order.mjs';
 import { ApiPublisher, ClientPublisher } from './kit/publishers.mjs';
@@ -46,6 +46,7 @@ allow_publish_for_client = true
   );
 });
 after(async () => {
+  disconnectAll();
   await Promise.all(nodes.map((node) => node.stop()));
   relays.forEach((relay) => relay.stop());
   await redis?.kill();

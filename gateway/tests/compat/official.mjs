@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Centrifuge, State, SubscriptionState, UnauthorizedError } from 'centrifuge';
 import { Gateway, sleep } from './kit/gateway.mjs';
-import { client, next } from './kit/client.mjs';
+import { client, disconnectAll, next } from './kit/client.mjs';
 
 // The client's tests were recorded with this secret and these tokens (anonymous, without expiry).
 const CONFIG = `
@@ -42,7 +42,10 @@ const options = { timeout: 30_000 };
 
 let gateway;
 before(async () => (gateway = await Gateway.start(CONFIG)));
-after(() => gateway?.stop());
+after(() => {
+  disconnectAll();
+  return gateway?.stop();
+});
 
 const connectedClient = async (more) => {
   const c = client(gateway.websocket, more);

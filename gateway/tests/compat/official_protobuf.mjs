@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { State, SubscriptionState } from 'centrifuge';
 import { Gateway, KEYS } from './kit/gateway.mjs';
-import { client, next, protobufClient } from './kit/client.mjs';
+import { client, disconnectAll, next, protobufClient } from './kit/client.mjs';
 
 const CONFIG = `${KEYS}
 [client]
@@ -15,7 +15,10 @@ const options = { timeout: 30_000 };
 
 let gateway;
 before(async () => (gateway = await Gateway.start(CONFIG)));
-after(() => gateway?.stop());
+after(() => {
+  disconnectAll();
+  return gateway?.stop();
+});
 
 async function connected(c) {
   c.connect();

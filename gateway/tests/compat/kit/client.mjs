@@ -13,12 +13,24 @@ export function token(claims, secret = HMAC_SECRET) {
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
+const clients = [];
+
+function remembered(c) {
+  clients.push(c);
+  return c;
+}
+
 export function client(endpoint, options = {}) {
-  return new Centrifuge([{ transport: 'websocket', endpoint }], { websocket: WebSocket, ...options });
+  return remembered(new Centrifuge([{ transport: 'websocket', endpoint }], { websocket: WebSocket, ...options }));
 }
 
 export function protobufClient(endpoint, options = {}) {
-  return new ProtobufCentrifuge([{ transport: 'websocket', endpoint }], { websocket: WebSocket, ...options });
+  return remembered(new ProtobufCentrifuge([{ transport: 'websocket', endpoint }], { websocket: WebSocket, ...options }));
+}
+
+// Ends every client there is: one that a failed case has left behind would reconnect for ever.
+export function disconnectAll() {
+  for (const c of clients.splice(0)) c.disconnect();
 }
 
 // The next event of that name that fits, as a promise with a deadline.

@@ -147,6 +147,8 @@ export async function run(variable, args, input = '') {
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk) => (out += chunk));
   child.stderr.on('data', (chunk) => (err += chunk));
+  // A command that needs no input may end without having read any.
+  child.stdin.on('error', () => {});
   child.stdin.end(input);
   const code = await new Promise((resolve, reject) => {
     child.once('error', reject);
