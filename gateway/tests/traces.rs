@@ -32,9 +32,10 @@ async fn collector() -> (String, Received) {
         (StatusCode::OK, ExportTraceServiceResponse::default().encode_to_vec())
     };
     let router = axum::Router::new().route("/v1/traces", post(take)).with_state(received.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::task::spawn(async move { axum::serve(listener, router).await });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move { axum::serve(listener, router).await });
     (address, received)
 }
 

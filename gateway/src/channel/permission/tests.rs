@@ -133,7 +133,7 @@ mod reference {
     use super::*;
 
     pub(super) fn subscribe(user: &str, insecure: bool, channel: &str, o: &ChannelOptions, token: bool) -> bool {
-        let private = channel.chars().next() == Some('$');
+        let private = channel.starts_with('$');
         let limited = o.allow_user_limited_channels && channel.contains('#');
         let listed = !user.is_empty() && channel.split('#').next_back().unwrap().split(',').any(|each| each == user);
         let by_option = o.allow_subscribe_for_client && (o.allow_subscribe_for_anonymous || !user.is_empty());
