@@ -1,9 +1,39 @@
 //! Compiles the schemas with protox, so that nothing but cargo is needed.
 
+use prost_build::Config;
+use protox::prost_reflect::{DescriptorPool, FieldDescriptor, Kind};
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let schemas = ["schema/envelope.proto"];
-    let files = protox::compile(schemas, ["schema"])?;
-    prost_build::Config::new().bytes(["."]).btree_map(["."]).compile_fds(files)?;
+    let mut schemas = protox::Compiler::new(["schema"])?;
+    schemas.open_files(["client.proto", "envelope.proto"])?;
+    let mut config = Config::new();
+    config.bytes(["."]).btree_map(["."]);
+    derive_json(&mut config, &schemas.descriptor_pool());
+    config.compile_fds(schemas.file_descriptor_set())?;
     println!("cargo::rerun-if-changed=schema");
     Ok(())
+}
+
+/// The client protocol has a JSON form with the schema's names; `centrifuge::json::field` has its rules.
+fn derive_json(config: &mut Config, schemas: &DescriptorPool) {
+    const PACKAGE: &str = ".fanfare.client";
+    config.message_attribute(PACKAGE, "#[derive(serde::Serialize, serde::Deserialize)]\n#[serde(default)]");
+    let messages = schemas.all_messages().filter(|message| PACKAGE.ends_with(message.package_name()));
+    for field in messages.flat_map(|message| message.fields().collect::<Vec<_>>()) {
+        config.field_attribute(format!(".{}", field.full_name()), format!("#[serde({})]", json_rules(&field)));
+    }
+}
+
+fn json_rules(field: &FieldDescriptor) -> &'static str {
+    match field.kind() {
+        Kind::Bytes => {
+            r#"with = "crate::centrifuge::json::field::raw", skip_serializing_if = "bytes::Bytes::is_empty""#
+        }
+        Kind::Message(_) if !field.is_list() && !field.is_map() => {
+            r#"deserialize_with = "crate::centrifuge::json::field::message", skip_serializing_if = "Option::is_none""#
+        }
+        _ => {
+            r#"deserialize_with = "crate::centrifuge::json::field::or_default", skip_serializing_if = "crate::centrifuge::json::field::is_default""#
+        }
+    }
 }

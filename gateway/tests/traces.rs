@@ -1,56 +1,16 @@
 //! Spans on their whole way: made as doors and nodes make them, sent by OTLP over HTTP, and read by a
 //! small collector. One test, because logs and spans are set up once for a process.
 
-use std::sync::Arc;
+#[path = "support/collector.rs"]
+#[allow(unreachable_pub, reason = "each suite uses a part of the kit")]
+mod collector;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::post;
+use collector::{collector, hex, text};
 use fanfare_gateway::config::section::{LogFormat, TelemetryConfig};
 use fanfare_gateway::model::NodeId;
 use fanfare_gateway::telemetry::{propagate, tracing};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use parking_lot::Mutex;
-use prost::Message;
-
-/// What the collector got.
-type Received = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
-
-/// A collector on a free port: its address, and what it gets.
-async fn collector() -> (String, Received) {
-    let received = Received::default();
-    let take = async |State(received): State<Received>, body: Bytes| {
-        let Ok(request) = ExportTraceServiceRequest::decode(body) else {
-            return (StatusCode::BAD_REQUEST, Vec::new());
-        };
-        received.lock().push(request);
-        (StatusCode::OK, ExportTraceServiceResponse::default().encode_to_vec())
-    };
-    let router = axum::Router::new().route("/v1/traces", post(take)).with_state(received.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
-    #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, received)
-}
-
-fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
-    let value = attributes.iter().find(|attribute| attribute.key == key)?.value.clone();
-    match value {
-        Some(AnyValue { value: Some(Value::StringValue(text)) }) => Some(text),
-        Some(AnyValue { value: Some(Value::IntValue(number)) }) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const BACKEND: &str = "b7ad6b7169203331";

@@ -59,7 +59,7 @@ impl Keys {
         format!("{}:control:log", self.prefix)
     }
 
-    /// Sorted set: node ids by the end of their lease, in milliseconds since 1970.
+    /// Sorted set: node ids by the end of their lease, in milliseconds since 1970 by Redis' clock.
     #[must_use]
     pub fn nodes(&self) -> String {
         format!("{}:nodes", self.prefix)
@@ -75,6 +75,12 @@ impl Keys {
     #[must_use]
     pub fn node_channels(&self, node: &str) -> String {
         format!("{}:node:{node}:channels", self.prefix)
+    }
+
+    /// Hash: the next [`Keys::node_channels`] while it is being written; then it is renamed.
+    #[must_use]
+    pub fn node_channels_next(&self, node: &str) -> String {
+        format!("{}:node:{node}:channels:next", self.prefix)
     }
 
     /// String: the channel rules that direct publishers keep to ([`crate::rules`]).
@@ -117,7 +123,9 @@ mod tests {
         assert_eq!(keys.nodes(), "fanfare:nodes");
         assert_eq!(keys.node("n1"), "fanfare:node:n1");
         assert_eq!(keys.node_channels("n1"), "fanfare:node:n1:channels");
+        assert_eq!(keys.node_channels_next("n1"), "fanfare:node:n1:channels:next");
         assert_eq!(keys.rules(), "fanfare:rules");
+        assert_eq!(keys.dev_secrets(), "fanfare:dev:secrets");
     }
 
     #[test]

@@ -14,6 +14,21 @@ pub const MESSAGE_BYTES_DEFAULT: usize = 64 * 1024;
 /// Default for the largest body of a server API request, in bytes (`api.body_size_limit`).
 pub const API_BODY_BYTES_DEFAULT: usize = 1024 * 1024;
 
+/// Most channels of one broadcast through the server API. A request holds a worker for one trip to the
+/// broker for each, so the bound is on time, not on memory; larger audiences share a channel.
+pub const API_BROADCAST_CHANNELS_MAX: usize = 10_000;
+
+/// Most calls in one batch of the server API; the same reason.
+pub const API_BATCH_CALLS_MAX: usize = 1_000;
+
+/// How many calls of a parallel batch, or publications of a broadcast, are under way at once. Enough to
+/// hide the trip to the broker, few enough that one request does not crowd out others.
+pub const API_CONCURRENCY_MAX: usize = 16;
+
+/// Largest order to sessions (disconnect, subscribe, ...), in bytes as sent to the nodes. The control log
+/// keeps thousands of them, so they must stay small.
+pub const ORDER_BYTES_MAX: usize = 64 * 1024;
+
 /// Default for what may wait for a slow reader, in bytes (`client.queue_max_size`).
 pub const OUTBOX_BYTES_DEFAULT: usize = 1024 * 1024;
 

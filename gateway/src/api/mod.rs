@@ -1,1 +1,98 @@
-//! (to come)
+//! What a backend may do. Requests come from a door, checked for form only; what they mean is decided
+//! here, and done by the node. Must not know any wire: no JSON, no HTTP, no gRPC.
+
+mod batch;
+mod cluster;
+mod connection;
+mod error;
+mod payload;
+mod publish;
+pub mod request;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fanfare_proto::code::ErrorCode;
+
+use crate::config::section::ChannelOptions;
+use crate::model::{ChannelName, Position};
+use crate::node::Node;
+
+pub use crate::broker::roster::NodeRecord;
+pub use error::ApiError;
+pub use request::Request;
+
+/// Carries out backends' requests. Shared by all doors.
+#[derive(Debug)]
+pub struct Api {
+    node: Arc<Node>,
+}
+
+/// What comes with a request, whatever it asks.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// W3C trace context of the caller; empty if none. Checked by the door.
+    pub traceparent: String,
+}
+
+/// What was done, one for each [`Request`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// The broker has the publication; where it stands, on channels with history.
+    Publish(Option<Position>),
+    /// What became of each channel's publication, in the order of the request.
+    Broadcast(Vec<Result<Option<Position>, ApiError>>),
+    /// All nodes have the order, or find it in the control log.
+    Subscribe,
+    /// The same.
+    Unsubscribe,
+    /// The same.
+    Disconnect,
+    /// The same.
+    Refresh,
+    /// All nodes, stale by at most one heartbeat.
+    Info(Vec<NodeRecord>),
+    /// Channels with subscribers and how many, stale by at most one heartbeat.
+    Channels(BTreeMap<String, u64>),
+    /// What became of each call, in the order of the request.
+    Batch(Vec<Result<Self, ApiError>>),
+}
+
+impl Api {
+    /// An API that acts through this node.
+    #[must_use]
+    pub fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+
+    /// Does what is asked. Ends within the broker's deadlines: one for each call of a batch in sequence.
+    ///
+    /// # Errors
+    /// Why it was not done. [`ErrorCode::Internal`] may mean that it was done and the answer was lost.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves a broadcast or batch done in part.
+    pub async fn call(&self, request: Request, context: &Context) -> Result<Response, ApiError> {
+        match request {
+            Request::Publish(publish) => self.publish(publish, context).await.map(Response::Publish),
+            Request::Broadcast(broadcast) => self.broadcast(broadcast, context).await.map(Response::Broadcast),
+            Request::Subscribe(subscribe) => self.subscribe(subscribe).await.map(|()| Response::Subscribe),
+            Request::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe).await.map(|()| Response::Unsubscribe),
+            Request::Disconnect(disconnect) => self.disconnect(disconnect).await.map(|()| Response::Disconnect),
+            Request::Refresh(refresh) => self.refresh(refresh).await.map(|()| Response::Refresh),
+            Request::Info => self.info().await.map(Response::Info),
+            Request::Channels { pattern } => self.channels(&pattern).await.map(Response::Channels),
+            // Boxed, because a batch calls back here.
+            Request::Batch(batch) => Box::pin(self.batch(batch, context)).await.map(Response::Batch),
+        }
+    }
+
+    /// Checks a channel's name and finds its rules.
+    fn channel(&self, name: &str) -> Result<(ChannelName, &ChannelOptions), ApiError> {
+        let channel = ChannelName::parse(name).map_err(|wrong| ApiError::bad(wrong.to_string()))?;
+        match self.node.rules().options(&channel) {
+            Some(options) => Ok((channel, options)),
+            None => Err(ApiError::new(ErrorCode::UnknownChannel, "no namespace of this name is configured")),
+        }
+    }
+}

@@ -10,6 +10,7 @@
 pub mod connect;
 pub mod jwt;
 pub mod key;
+pub mod mint;
 pub mod subscribe;
 
 use std::sync::Arc;

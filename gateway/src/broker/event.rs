@@ -7,11 +7,13 @@ use super::Outgoing;
 use crate::model::ChannelName;
 
 /// The node's end of the stream. Bounded; when the node is slower than the broker, `publish` waits
-/// (memory) or the link is given up and a gap is told (Redis): nothing is dropped in silence.
+/// (memory), or Redis is read no further and, after the command timeout, the link is given up and a gap
+/// is told: nothing is dropped in silence.
 pub type Events = mpsc::Receiver<BrokerEvent>;
 
 /// Something from the broker.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the common one, and is moved, not kept")]
 pub enum BrokerEvent {
     /// Something was said on a channel.
     Published {

@@ -11,7 +11,9 @@
 //!   The node then sees one [`BrokerEvent::Gap`] for each channel it held, after the link is back and
 //!   before any later publication of that channel.
 //! - **Atomicity.** `subscribe` answers after the broker has confirmed all channels: what is published
-//!   after the answer arrives. On an error none may be relied on, and all may be tried again.
+//!   after the answer arrives. On an error none may be relied on, and all may be tried again: channels
+//!   that were not held before are not held then, and are not made up for when the link is back.
+//!   Unsubscribing without a link succeeds: nothing arrives, and nothing is subscribed anew.
 //! - **Deadlines.** Every call ends within the configured command timeout, with an error if need be.
 //!   Nobody waits for a broker that is known to be down.
 //!

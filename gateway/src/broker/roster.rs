@@ -67,3 +67,70 @@ pub trait Roster: fmt::Debug + Send + Sync + 'static {
     /// When the book was not reached.
     fn channels<'a>(&'a self, pattern: &'a str) -> BoxFuture<'a, Result<BTreeMap<String, u64>, BrokerError>>;
 }
+
+/// Whether a channel's name matches a pattern: `*` stands for any characters, `?` for one, everything
+/// else for itself; the empty pattern matches all. Takes time in proportion to both lengths at worst,
+/// whatever the pattern.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    if pattern.is_empty() {
+        return true;
+    }
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut p, mut n) = (0, 0);
+    // Where to go on if the last star has to take one more character. Earlier stars need not: whatever
+    // they could take, the last one can.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(byte) if *byte == b'?' || *byte == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match &mut star {
+                Some((at, taken)) => {
+                    *taken += 1;
+                    (p, n) = (*at + 1, *taken);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name) in [
+            ("", "anything"),
+            ("*", "x"),
+            ("chat:*", "chat:"),
+            ("chat:*", "chat:1"),
+            ("*1", "chat:1"),
+            ("c?at", "chat"),
+            ("*a*b*", "xxaxxbxx"),
+            ("**", "x"),
+            ("[a]", "[a]"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in
+            [("chat:*", "chat"), ("?", ""), ("?", "ab"), ("a", "b"), ("a", "ab"), ("*ab", "aba"), ("[a]", "a")]
+        {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_takes_for_ever() {
+        assert!(!matches(&format!("{}b", "a*".repeat(100)), &"a".repeat(255)));
+    }
+}

@@ -1,8 +1,30 @@
 //! Configuration in three forms: raw (what was written), checked ([`Config`]), built (the parts, by
 //! `app`). A leaf: knows nouns, nothing that lives.
+//!
+//! `settings` gathers what was written with its place, [`load`] lays file, environment and flags over
+//! each other, `raw` declares every key once, `check` makes a [`Config`] of it or says all that is
+//! wrong, [`print`] makes the manual.
 
+pub mod centrifugo;
+mod check;
+pub mod duration;
+pub mod load;
+mod machine;
+pub mod manual;
+pub mod print;
+mod problem;
+mod raw;
 pub mod secret;
 pub mod section;
+mod settings;
+mod unknown;
+mod value;
+
+pub use load::{Flag, Loaded, Purpose, Sources, load};
+pub use machine::Machine;
+pub use problem::{Problem, Problems};
+pub use raw::SECTIONS;
+pub use settings::{Origin, Settings};
 
 use section::{
     ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, ServerConfig, ShutdownConfig, TelemetryConfig,

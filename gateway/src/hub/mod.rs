@@ -1,4 +1,135 @@
-//! Who listens on this node.
+//! Who listens on this node, and the walk that reaches them. Sync: no I/O, no await. Knows outboxes and
+//! wires, never sessions.
+//!
+//! Lock order: a channel shard, then an outbox. A connection shard, then a user shard. Never two shards
+//! of one kind at once.
+
+mod deliver;
+pub mod outbox;
+mod people;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
+use parking_lot::RwLock;
+
+use crate::model::wire::{Encode, Frame, WireKey};
+use crate::model::{ChannelName, ConnectionId};
+use crate::telemetry::Metrics;
+
+pub use outbox::{Outbox, OutboxReader, Refused, Signal};
+pub use people::{Member, Target};
+
+/// More than cores, so that a long walk over one channel seldom meets a subscribe to another.
+const SHARDS: usize = 64;
+
+/// Who gets a channel's publications.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    /// Where they go.
+    pub outbox: Outbox,
+    /// How they are written.
+    pub wire: WireKey,
+}
+
+type Listeners = IndexMap<ConnectionId, Subscriber, RandomState>;
+type Channels = HashMap<ChannelName, Listeners, RandomState>;
+
 /// Who listens on this node.
-#[derive(Debug, Default)]
-pub struct Hub;
+pub struct Hub {
+    channels: Box<[RwLock<Channels>]>,
+    people: people::People,
+    encoders: [Option<Arc<dyn Encode>>; WireKey::COUNT],
+    hasher: RandomState,
+    metrics: Arc<Metrics>,
+}
+
+impl Hub {
+    /// An empty hub that writes with these encoders; a wire without one cannot be subscribed with.
+    #[must_use]
+    pub fn new(encoders: &[Arc<dyn Encode>], metrics: Arc<Metrics>) -> Self {
+        let mut table: [Option<Arc<dyn Encode>>; WireKey::COUNT] = Default::default();
+        for encoder in encoders {
+            table[encoder.key().index()] = Some(Arc::clone(encoder));
+        }
+        Self {
+            channels: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            people: people::People::new(SHARDS),
+            encoders: table,
+            hasher: RandomState::default(),
+            metrics,
+        }
+    }
+
+    /// Adds a subscriber. `opening` (the answer to the subscribe command) goes into its outbox first,
+    /// under the lock that deliveries take: nothing of the channel can overtake it.
+    pub fn add(&self, channel: &ChannelName, connection: ConnectionId, subscriber: Subscriber, opening: Option<Frame>) {
+        let mut shard = self.shard(channel).write();
+        if let Some(frame) = opening {
+            // A refusal has closed the outbox: its connection is about to end and to leave.
+            let _ = subscriber.outbox.reply(frame);
+        }
+        let listeners = shard.entry(channel.clone()).or_insert_with(|| {
+            self.metrics.channels.inc();
+            Listeners::default()
+        });
+        if listeners.insert(connection, subscriber).is_none() {
+            self.metrics.subscriptions.inc();
+        }
+    }
+
+    /// Takes a subscriber out; true if nobody on this node listens to the channel any more.
+    pub fn remove(&self, channel: &ChannelName, connection: ConnectionId) -> bool {
+        let mut shard = self.shard(channel).write();
+        let Some(listeners) = shard.get_mut(channel) else { return true };
+        if listeners.swap_remove(&connection).is_some() {
+            self.metrics.subscriptions.dec();
+        }
+        let empty = listeners.is_empty();
+        if empty {
+            shard.remove(channel);
+            self.metrics.channels.dec();
+        }
+        empty
+    }
+
+    /// Whether anybody on this node listens to the channel.
+    #[must_use]
+    pub fn has(&self, channel: &ChannelName) -> bool {
+        self.shard(channel).read().contains_key(channel)
+    }
+
+    /// All channels with subscribers on this node, and how many each has.
+    #[must_use]
+    pub fn channels(&self) -> BTreeMap<ChannelName, u64> {
+        let mut all = BTreeMap::new();
+        for shard in &self.channels {
+            all.extend(shard.read().iter().map(|(channel, listeners)| (channel.clone(), listeners.len() as u64)));
+        }
+        all
+    }
+
+    /// Connections that have said who they are, and orders to them.
+    #[must_use]
+    pub fn people(&self) -> &people::People {
+        &self.people
+    }
+
+    fn shard(&self, channel: &ChannelName) -> &RwLock<Channels> {
+        let shard = usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or(0);
+        &self.channels[shard]
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("connections", &self.people.count()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ impl ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        let unit = UNITS.iter().find(|(size, _)| self.0 >= *size && self.0 % size == 0);
+        let unit = UNITS.iter().find(|(size, _)| self.0 >= *size && self.0.is_multiple_of(*size));
         match unit {
             Some((size, name)) => write!(f, "{}{name}", self.0 / size),
             None => write!(f, "{}B", self.0),

@@ -1,23 +1,38 @@
 //! The only place where hub, broker and channel rules meet: the use cases that rooms and doors share.
 
+mod control;
+mod lease;
+mod pump;
+mod subscribe;
+mod sweep;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use fanfare_proto::envelope::Order;
+use fanfare_proto::envelope::{Control, Order};
+use fanfare_proto::name;
+use tracing::Instrument;
 
 use crate::broker::roster::NodeRecord;
-use crate::broker::{Broker, BrokerError, Bus, Outgoing, Published, Roster};
+use crate::broker::{Broker, BrokerError, Bus, Events, Health, Outgoing, Published, Roster};
 use crate::channel::Rules;
-use crate::hub::Hub;
+use crate::hub::{Hub, Member};
 use crate::model::time::Clock;
-use crate::model::{ChannelName, NodeId};
-use crate::telemetry::Metrics;
+use crate::model::{ChannelName, ConnectionId, NodeId};
+use crate::task::Tasks;
+use crate::telemetry::tracing::Tracing;
+use crate::telemetry::{Metrics, propagate};
+
+pub use lease::LeaseConfig;
 
 /// What a node is made of; `app` builds it.
 #[derive(Clone, Debug)]
 pub struct Parts {
     /// This node.
     pub id: NodeId,
+    /// How it announces itself.
+    pub lease: LeaseConfig,
     /// Who listens here.
     pub hub: Arc<Hub>,
     /// Who listens anywhere.
@@ -32,19 +47,31 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is traced.
+    pub tracing: Tracing,
 }
 
 /// One gateway node.
 #[derive(Debug)]
 pub struct Node {
     parts: Parts,
+    holdings: subscribe::Holdings,
+    started: Duration,
 }
 
 impl Node {
     /// Joins the parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts })
+        let started = parts.clock.now();
+        Arc::new(Self { parts, holdings: subscribe::Holdings::default(), started })
+    }
+
+    /// Starts what goes on by itself: the pump, the sweep and the lease, until `tasks` stop.
+    pub fn start(self: &Arc<Self>, events: Events, tasks: &Tasks) {
+        tasks.spawn("pump", pump::run(Arc::clone(self), events, tasks.stop()));
+        tasks.spawn("sweep", sweep::run(Arc::clone(self), tasks.stop()));
+        tasks.spawn("lease", lease::run(Arc::clone(self), tasks.stop()));
     }
 
     /// This node's id.
@@ -71,12 +98,51 @@ impl Node {
         &self.parts.metrics
     }
 
+    /// Whether the broker delivers right now.
+    #[must_use]
+    pub fn broker_health(&self) -> Health {
+        self.parts.broker.health()
+    }
+
+    /// Everyone on this node.
+    #[must_use]
+    pub fn everyone(&self) -> Vec<Member> {
+        self.parts.hub.people().everyone()
+    }
+
+    /// What waits for all readers together, in bytes.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.parts.hub.people().waiting().bytes()
+    }
+
+    /// Lets a connection in: orders to its user reach it from now on.
+    pub fn enter(&self, member: Member) {
+        self.parts.hub.people().enter(member);
+        self.parts.metrics.connections.inc();
+    }
+
+    /// Lets a connection that has entered out.
+    pub fn leave(&self, connection: ConnectionId) {
+        self.parts.hub.people().leave(connection);
+        self.parts.metrics.connections.dec();
+    }
+
     /// Says something on a channel, to all nodes. Payload and rules were checked by the caller.
     ///
     /// # Errors
     /// The broker's.
-    pub async fn publish(&self, channel: &ChannelName, outgoing: Outgoing) -> Result<Published, BrokerError> {
-        self.parts.broker.publish(channel, outgoing).await
+    pub async fn publish(&self, channel: &ChannelName, mut outgoing: Outgoing) -> Result<Published, BrokerError> {
+        if !self.parts.tracing.enabled() {
+            return self.parts.broker.publish(channel, outgoing).await;
+        }
+        let span = self.parts.tracing.publish_span(&outgoing.traceparent, namespace(channel));
+        outgoing.traceparent = propagate::outgoing(span.as_ref(), &outgoing.traceparent);
+        let publish = self.parts.broker.publish(channel, outgoing);
+        match span {
+            Some(span) => publish.instrument(span).await,
+            None => publish.await,
+        }
     }
 
     /// Gives an order to the sessions it is about, on all nodes, this one included.
@@ -84,11 +150,8 @@ impl Node {
     /// # Errors
     /// The broker's: the order is then not certain to be carried out.
     pub async fn order(&self, order: Order) -> Result<(), BrokerError> {
-        let control = fanfare_proto::envelope::Control {
-            sender: self.parts.id.to_string(),
-            time_ms: self.parts.clock.unix_ms(),
-            order: Some(order),
-        };
+        let control =
+            Control { sender: self.parts.id.to_string(), time_ms: self.parts.clock.unix_ms(), order: Some(order) };
         self.parts.bus.send(control).await
     }
 
@@ -107,4 +170,9 @@ impl Node {
     pub async fn channels(&self, pattern: &str) -> Result<BTreeMap<String, u64>, BrokerError> {
         self.parts.roster.channels(pattern).await
     }
+}
+
+/// What spans are named by: never by channel, of which there are too many.
+fn namespace(channel: &ChannelName) -> &str {
+    name::namespace(channel.as_str()).unwrap_or("default")
 }

@@ -1,1 +1,283 @@
-//! (to come)
+//! One client, from its first command to goodbye: what it may do, and what it is told. Wire-free: it
+//! takes [`Command`]s and answers with events through its outbox; it never sees a socket.
+//!
+//! One task owns a session and calls it with one thing at a time; nothing here needs a lock.
+
+mod connect;
+pub mod heartbeat;
+mod obey;
+mod publish;
+mod refresh;
+mod state;
+mod subscribe;
+mod unsubscribe;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fanfare_proto::code::{CloseCode, ErrorCode};
+
+use crate::auth::Auth;
+use crate::channel::permission::{Carries, Trust};
+use crate::config::section::ClientConfig;
+use crate::hub::{Outbox, OutboxReader, Subscriber};
+use crate::model::command::{Ask, Command};
+use crate::model::event::{Event, Push, Reply};
+use crate::model::wire::{Encode, Frame, WireKey};
+use crate::model::{ChannelName, Close, ConnectionId, SessionId};
+use crate::node::Node;
+use crate::telemetry::metrics::CodeLabel;
+
+use heartbeat::{Heartbeat, Wheel};
+use state::{Live, State};
+
+/// What all sessions of a node share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The node they are on.
+    pub node: Arc<Node>,
+    /// Whose tokens are good.
+    pub auth: Arc<Auth>,
+    /// Limits and habits.
+    pub config: ClientConfig,
+    /// Wakes sessions at their deadlines.
+    pub wheel: Arc<Wheel>,
+    /// The node goes down: sessions that have not connected yet will not.
+    ending: AtomicBool,
+}
+
+/// What happens next with the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It goes on.
+    Continue,
+    /// It ends.
+    Close(Close),
+}
+
+impl From<CloseCode> for Flow {
+    fn from(code: CloseCode) -> Self {
+        Self::Close(code.into())
+    }
+}
+
+/// How a command ends that does not end well: told to the client as an error, or by closing.
+enum Refusal {
+    Error(ErrorCode),
+    Close(CloseCode),
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self::Error(code)
+    }
+}
+
+impl From<CloseCode> for Refusal {
+    fn from(code: CloseCode) -> Self {
+        Self::Close(code)
+    }
+}
+
+/// One client's logical life.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    connection: ConnectionId,
+    id: SessionId,
+    wire: Arc<dyn Encode>,
+    outbox: Outbox,
+    /// Nothing has been told yet: the first thing told goes before all that the hub has queued.
+    corked: bool,
+    /// From the upgrade's header; empty if none.
+    header_token: String,
+    state: State,
+    heartbeat: Heartbeat,
+}
+
+impl Session {
+    /// A session that waits for its first command. `header_token` is a connection token that came with
+    /// the transport's own request; empty if none.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, wire: Arc<dyn Encode>, header_token: String) -> (Self, OutboxReader) {
+        let (outbox, reader) = Outbox::new(shared.config.queue_max_size, Arc::clone(shared.node.metrics()));
+        let heartbeat = Heartbeat::waiting_for_connect(shared.now(), shared.config.stale_close_delay);
+        let mut session = Self {
+            connection: ConnectionId::random(),
+            id: SessionId::random(),
+            wire,
+            outbox,
+            corked: true,
+            header_token,
+            state: State::Fresh,
+            heartbeat,
+            shared,
+        };
+        session.arm();
+        (session, reader)
+    }
+
+    /// Carries out one command and answers it.
+    ///
+    /// # Cancel safety
+    /// The session must be dropped if the future is.
+    pub async fn handle(&mut self, command: Command) -> Flow {
+        let id = command.id;
+        let done = match (&self.state, command.ask) {
+            (State::Fresh, Ask::Connect(connect)) => Box::pin(self.connect(id, connect)).await,
+            (State::Fresh | State::Refused, _) | (State::Live(_), Ask::Connect(_)) => Err(CloseCode::BadRequest.into()),
+            (State::Live(_), Ask::Pong) => self.pong(),
+            (State::Live(_), Ask::Subscribe(subscribe)) => Box::pin(self.subscribe(id, subscribe)).await,
+            (State::Live(_), Ask::Unsubscribe { channel }) => self.unsubscribe(id, &channel),
+            (State::Live(_), Ask::Publish { channel, data }) => Box::pin(self.publish(id, &channel, data)).await,
+            (State::Live(_), Ask::Refresh { token }) => Box::pin(self.refresh(id, &token)).await,
+            (State::Live(_), Ask::SubRefresh { channel, token }) => {
+                Box::pin(self.sub_refresh(id, &channel, &token)).await
+            }
+            (
+                State::Live(_),
+                Ask::Presence { .. }
+                | Ask::PresenceStats { .. }
+                | Ask::History { .. }
+                | Ask::Rpc { .. }
+                | Ask::Send { .. },
+            ) => Err(ErrorCode::NotAvailable.into()),
+        };
+        self.arm();
+        match done {
+            Ok(()) => Flow::Continue,
+            Err(Refusal::Error(code)) => {
+                self.refuse(id, code);
+                Flow::Continue
+            }
+            Err(Refusal::Close(code)) => code.into(),
+        }
+    }
+
+    /// Looks which deadlines have passed.
+    pub fn tick(&mut self) -> Flow {
+        if self.shared.ending.load(Ordering::SeqCst) {
+            return CloseCode::Shutdown.into();
+        }
+        let now = self.shared.now();
+        let flow = match self.heartbeat.due(now) {
+            heartbeat::Due::Nothing => self.expire(),
+            heartbeat::Due::Stale => CloseCode::Stale.into(),
+            heartbeat::Due::NoPong => CloseCode::NoPong.into(),
+            heartbeat::Due::Ping => {
+                self.tell(&Event::Ping);
+                self.expire()
+            }
+        };
+        self.arm();
+        flow
+    }
+
+    fn pong(&mut self) -> Result<(), Refusal> {
+        if self.heartbeat.pong() { Ok(()) } else { Err(CloseCode::BadRequest.into()) }
+    }
+
+    /// Asks the wheel to ring at the next deadline.
+    fn arm(&mut self) {
+        let next = self.state.next_expiry(&self.shared);
+        let at = next.map_or(self.heartbeat.next(), |expiry| expiry.min(self.heartbeat.next()));
+        if let Some(at) = self.heartbeat.arm(at) {
+            self.shared.wheel.ring_at(at, self.outbox.alarm());
+        }
+    }
+
+    fn live(&mut self) -> Result<&mut Live, Refusal> {
+        match &mut self.state {
+            State::Live(live) => Ok(live),
+            State::Fresh | State::Refused => Err(CloseCode::BadRequest.into()),
+        }
+    }
+
+    fn carries(&self) -> Carries {
+        match self.wire.key() {
+            WireKey::CentrifugeJson => Carries::Json,
+            WireKey::CentrifugeProtobuf => Carries::Bytes,
+        }
+    }
+
+    fn subscriber(&self) -> Subscriber {
+        Subscriber { outbox: self.outbox.clone(), wire: self.wire.key() }
+    }
+
+    fn reply(&mut self, id: u32, reply: &Reply) {
+        self.tell(&Event::Reply { id, reply });
+    }
+
+    fn push(&mut self, channel: Option<&ChannelName>, push: &Push) {
+        self.tell(&Event::Push { channel, push });
+    }
+
+    fn refuse(&mut self, id: u32, code: ErrorCode) {
+        self.shared.node.metrics().errors.get_or_create(&CodeLabel { code: code.code() }).inc();
+        // Without an id there is nothing to hang an answer on: the count is all that tells.
+        if id != 0 {
+            self.tell(&Event::Error { id, code });
+        }
+    }
+
+    /// Into the outbox. If that is closed the connection is ending anyway, and the reader says why.
+    fn tell(&mut self, event: &Event<'_>) {
+        let frame = self.wire.encode(event);
+        self.send(frame);
+    }
+
+    fn send(&mut self, frame: Frame) {
+        if std::mem::take(&mut self.corked) {
+            self.outbox.uncork(frame);
+        } else {
+            let _ = self.outbox.reply(frame);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let State::Live(live) = &self.state {
+            for channel in live.subscriptions.keys() {
+                self.shared.node.unsubscribe(channel, self.connection);
+            }
+            self.shared.node.leave(self.connection);
+        }
+    }
+}
+
+impl Shared {
+    /// Joins the parts.
+    #[must_use]
+    pub fn new(node: Arc<Node>, auth: Arc<Auth>, config: ClientConfig, wheel: Arc<Wheel>) -> Self {
+        Self { node, auth, config, wheel, ending: AtomicBool::new(false) }
+    }
+
+    /// The node goes down: sessions that have not said who they are end now. Those that have are members
+    /// of the hub and are told through their outboxes.
+    pub fn begin_shutdown(&self) {
+        // SeqCst: set before the alarms ring, seen by the sessions that they wake.
+        self.ending.store(true, Ordering::SeqCst);
+        self.wheel.ring_all();
+    }
+
+    fn trust(&self) -> Trust {
+        if self.config.insecure { Trust::Insecure } else { Trust::Rules }
+    }
+
+    fn now(&self) -> Duration {
+        self.node.clock().now()
+    }
+
+    /// Whole seconds since 1970, as tokens count.
+    fn unix_s(&self) -> i64 {
+        self.node.clock().unix_ms().div_euclid(1000)
+    }
+
+    /// How long until a moment in seconds since 1970; zero if it has passed.
+    fn until(&self, unix_s: i64) -> Duration {
+        let left_ms = unix_s.saturating_mul(1000).saturating_sub(self.node.clock().unix_ms());
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
+    }
+}

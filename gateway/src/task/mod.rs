@@ -45,13 +45,25 @@ impl Tasks {
         self.stop.clone()
     }
 
+    /// Waits until no task is left, however long that takes.
+    pub async fn drained(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Who is running, by name.
+    #[must_use]
+    pub fn names(&self) -> Vec<(&'static str, usize)> {
+        self.names.lock().iter().map(|(name, count)| (*name, *count)).collect()
+    }
+
     /// Tells all tasks to end and waits for them; after `patience` gives up and answers who is left.
     pub async fn shutdown(&self, patience: Duration) -> Result<(), Vec<(&'static str, usize)>> {
         self.stop.cancel();
         self.tracker.close();
         match tokio::time::timeout(patience, self.tracker.wait()).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.names.lock().iter().map(|(name, count)| (*name, *count)).collect()),
+            Err(_) => Err(self.names()),
         }
     }
 }

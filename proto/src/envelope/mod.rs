@@ -7,6 +7,7 @@ use prost::Message;
 /// The messages, generated from the schema.
 #[allow(missing_docs, reason = "generated; the schema has the comments")]
 #[allow(clippy::all, reason = "generated")]
+#[allow(unreachable_pub, reason = "generated")]
 mod schema {
     include!(concat!(env!("OUT_DIR"), "/fanfare.envelope.rs"));
 }

@@ -1,1 +1,205 @@
-//! (to come)
+//! Nodes that meet in one Redis: publications and orders over pub/sub, the book of nodes in keys with
+//! leases. `docs/protocol/redis.md` has the layout; [`crate::redis_link`] has the connections.
+//!
+//! What goes out: [`Broker::publish`] is one `PUBLISH`, [`Bus::send`] one script. What comes in: the
+//! subscriber's driver hands each message to the [`listener`], which turns it into an event for the node
+//! or gives it to the [`control`] or [`pulse`] task.
+
+mod control;
+mod listener;
+mod pulse;
+mod roster;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_proto::envelope::{Control, Envelope};
+use fanfare_proto::keys::Keys;
+use fanfare_proto::rules::Rules;
+use fanfare_proto::script;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use super::{BoxFuture, Broker, BrokerError, Bus, Events, Health, Outgoing, Published};
+use crate::config::section::{BrokerConfig, BrokerUrl};
+use crate::model::time::Clock;
+use crate::model::{ChannelName, NodeId};
+use crate::redis_link::subscriber::{Subscriber, Surroundings};
+use crate::redis_link::{Link, LinkError, Script, SetupError, Target, Timing, cmd, pipe};
+use crate::task::Tasks;
+use crate::telemetry::Metrics;
+use listener::Topic;
+
+/// A node's part of the broker in Redis: [`Broker`], [`Bus`] and [`super::Roster`] in one.
+#[derive(Debug)]
+pub struct RedisBroker {
+    link: Arc<Link>,
+    subscriber: Arc<Subscriber<Topic>>,
+    keys: Keys,
+    timing: Timing,
+    control: Script,
+    vitals: Arc<pulse::Vitals>,
+    announced: Arc<pulse::Announced>,
+    /// Fingerprint of the channels that stand in the book; none if unknown.
+    channels_written: Mutex<Option<u64>>,
+}
+
+impl RedisBroker {
+    /// Starts linking in the background and answers at once: a Redis that is down is waited for, while
+    /// calls fail fast. The tasks end with `tasks`.
+    ///
+    /// # Errors
+    /// When the URL is malformed or asks for what is not built (TLS, Unix sockets).
+    pub fn start(
+        config: &BrokerConfig,
+        node: NodeId,
+        tasks: &Tasks,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Arc<Self>, Events), SetupError> {
+        let BrokerUrl::Redis(url) = &config.url else {
+            return Err(SetupError::Url("it is no Redis URL".into()));
+        };
+        let target = Target::parse(url)?;
+        let keys = Keys::new(&config.prefix, target.db());
+        let timing = Timing::new(config);
+        let link = Arc::new(Link::start(&target, timing, tasks, metrics.clone(), clock.clone())?);
+        let vitals = pulse::Vitals::new(clock.clone());
+        let (intake, events) = mpsc::channel(config.intake_max.max(1));
+
+        let (news_sender, news) = mpsc::channel(control::NEWS_MAX);
+        let missed = Arc::new(Notify::new());
+        let sorter = listener::Sorter {
+            control: news_sender,
+            missed: missed.clone(),
+            vitals: vitals.clone(),
+            metrics: metrics.clone(),
+            warned: false,
+        };
+        let probe = keys.probe(&node.to_string());
+        let permanent = vec![(Arc::from(keys.control()), Topic::Control), (Arc::from(probe.as_str()), Topic::Probe)];
+        let surroundings = Surroundings { tasks, metrics: metrics.clone(), clock: clock.clone() };
+        let subscriber = Arc::new(Subscriber::start(&target, timing, permanent, sorter, intake.clone(), surroundings));
+
+        let reader = control::Reader {
+            link: link.clone(),
+            keys: keys.clone(),
+            news,
+            missed,
+            intake,
+            metrics: metrics.clone(),
+            born: clock.now(),
+            clock,
+            stop: tasks.stop(),
+            last: None,
+        };
+        tasks.spawn("redis control log", reader.run());
+
+        let announced = Arc::new(pulse::Announced::default());
+        let pulse = pulse::Pulse {
+            link: link.clone(),
+            subscriber: subscriber.clone(),
+            vitals: vitals.clone(),
+            announced: announced.clone(),
+            probe,
+            rules_key: keys.rules(),
+            timing,
+            metrics,
+            stop: tasks.stop(),
+            number: 0,
+        };
+        tasks.spawn("redis pulse", pulse.run());
+
+        let control = Script::new(script::CONTROL);
+        let broker =
+            Self { link, subscriber, keys, timing, control, vitals, announced, channels_written: Mutex::default() };
+        Ok((Arc::new(broker), events))
+    }
+
+    /// Waits until what is published comes back, at most for `patience`; answers whether it does.
+    pub async fn wait_until_delivers(&self, patience: Duration) -> bool {
+        let mut delivers = self.vitals.delivers();
+        matches!(tokio::time::timeout(patience, delivers.wait_for(|delivers| *delivers)).await, Ok(Ok(_)))
+    }
+
+    /// Keeps these rules in Redis for those who publish past the gateways: written now, after each
+    /// reconnect and with each heartbeat.
+    pub fn announce_rules(&self, rules: &Rules) {
+        *self.announced.rules.lock() = Some(rules.print());
+        self.announced.changed.notify_one();
+    }
+
+    /// Agrees with other gateways on throw-away secrets: the first one's proposal holds, for `ttl`
+    /// (whole seconds, at least one).
+    ///
+    /// # Errors
+    /// When Redis was not reached.
+    pub async fn shared_secrets(&self, proposed: &str, ttl: Duration) -> Result<String, BrokerError> {
+        let key = self.keys.dev_secrets();
+        let mut ask = pipe();
+        // Atomic: between the two the secrets could expire.
+        ask.atomic();
+        ask.cmd("SET").arg(&key).arg(proposed).arg("NX").arg("EX").arg(ttl.as_secs().max(1)).ignore();
+        ask.cmd("GET").arg(&key);
+        let (secrets,): (String,) = self.link.admin(&ask).await?;
+        Ok(secrets)
+    }
+
+    fn name(&self, channel: &ChannelName) -> Arc<str> {
+        Arc::from(self.keys.channel(channel.as_str()))
+    }
+}
+
+impl Broker for RedisBroker {
+    fn subscribe<'a>(&'a self, channels: &'a [ChannelName]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let names = channels.iter().map(|channel| (self.name(channel), Topic::Channel(channel.clone()))).collect();
+        Box::pin(async move { Ok(self.subscriber.subscribe(names).await?) })
+    }
+
+    fn unsubscribe<'a>(&'a self, channels: &'a [ChannelName]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let names = channels.iter().map(|channel| self.name(channel)).collect();
+        Box::pin(async move { Ok(self.subscriber.unsubscribe(names).await?) })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        outgoing: Outgoing,
+    ) -> BoxFuture<'a, Result<Published, BrokerError>> {
+        Box::pin(async move {
+            let mut publish = cmd("PUBLISH");
+            publish.arg(self.keys.channel(channel.as_str())).arg(&wire::encode(outgoing)[..]);
+            // How many got it says only how many nodes of this server: nothing that anybody asks.
+            self.link.command::<i64>(&publish).await?;
+            Ok(Published::default())
+        })
+    }
+
+    fn health(&self) -> Health {
+        pulse::health(&self.link, &self.subscriber, &self.vitals, self.timing)
+    }
+}
+
+impl Bus for RedisBroker {
+    fn send(&self, control: Control) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            let envelope = Envelope::Control(control).encode();
+            let (log, name) = (self.keys.control_log(), self.keys.control());
+            let (count, age) = (script::CONTROL_LOG_MAX.to_string(), script::CONTROL_LOG_AGE_MS.to_string());
+            let arguments = [name.as_bytes(), &envelope[..], count.as_bytes(), age.as_bytes()];
+            self.link.run_script::<String>(&self.control, &[&log], &arguments).await?;
+            Ok(())
+        })
+    }
+}
+
+impl From<LinkError> for BrokerError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Unreachable(why) => Self::Unreachable(why),
+            LinkError::Timeout => Self::Timeout,
+            LinkError::Refused(why) => Self::Refused(why),
+        }
+    }
+}

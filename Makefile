@@ -1,0 +1,39 @@
+# The only door: everything one does here has a name. Scripts live in deploy/check and beside the tests.
+
+.DEFAULT_GOAL := help
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+DENY := $(or $(shell command -v cargo-deny),target/test-tools/bin/cargo-deny)
+
+.PHONY: help run test check compose-check docs up down clean
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## A gateway on 127.0.0.1:8080, with a demo page and throw-away secrets
+	cargo run --release -- dev
+
+test: ## Everything, installing what it needs; STAGES="cargo browser" for some (deploy/check/test lists them)
+	deploy/check/test $(STAGES)
+
+check: $(DENY) ## What a change must pass before anything else: format, lints, licences
+	deploy/check/lint
+	$(DENY) check bans licenses sources
+
+compose-check: ## docker-compose.yml for real: up, a chat, a gateway killed, down
+	deploy/check/compose
+
+docs: ## The crates' documentation, into target/doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+up: ## Three gateways, Redis, balancer and demo ticker on http://localhost:8080
+	$(COMPOSE) up --build --detach
+
+down: ## The end of it
+	$(COMPOSE) down
+
+clean: ## What building and testing left
+	cargo clean
+	git clean -fdX -- gateway/tests deploy/check
+
+target/test-tools/bin/cargo-deny:
+	cargo install --locked --root target/test-tools cargo-deny@0.20.2

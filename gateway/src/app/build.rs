@@ -1,0 +1,182 @@
+//! Configuration to parts, in floor order. The only file that names concrete brokers and codecs.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use fanfare_proto::rules;
+use tokio::sync::Semaphore;
+
+use crate::api::Api;
+use crate::auth::Auth;
+use crate::broker::memory::MemoryBroker;
+use crate::broker::redis::RedisBroker;
+use crate::broker::{Broker, Bus, Events, Roster};
+use crate::channel::Rules;
+use crate::codec::{Codec, centrifuge};
+use crate::config::Config;
+use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataFormat};
+use crate::door;
+use crate::hub::Hub;
+use crate::model::NodeId;
+use crate::model::time::{Clock, SystemClock};
+use crate::model::wire::Encode;
+use crate::node::{LeaseConfig, Node, Parts};
+use crate::server::Gate;
+use crate::server::origin::AllowedOrigins;
+use crate::session::{self, heartbeat::Wheel};
+use crate::task::Tasks;
+use crate::telemetry::Metrics;
+use crate::telemetry::tracing::Tracing;
+use crate::transport::websocket::{Door, Sizes};
+
+/// Internal connections: a few probes and scrapers.
+const INTERNAL_SEATS: usize = 64;
+
+/// A gateway that is built and not yet open.
+pub(super) struct App {
+    pub(super) config: Config,
+    /// Connections and what serves them: ends first.
+    pub(super) front: Tasks,
+    /// What connections need until they have ended.
+    pub(super) back: Tasks,
+    pub(super) sessions: Arc<session::Shared>,
+    pub(super) api: Arc<Api>,
+    json: Arc<dyn Codec>,
+    protobuf: Arc<dyn Codec>,
+}
+
+/// What joins the nodes, in its three roles.
+pub(super) struct Joint {
+    broker: Arc<dyn Broker>,
+    bus: Arc<dyn Bus>,
+    roster: Arc<dyn Roster>,
+    events: Events,
+    /// The same object, where it is Redis: `dev` shares secrets through it.
+    pub(super) redis: Option<Arc<RedisBroker>>,
+}
+
+/// What is there before anything else: parts of parts.
+pub(super) struct Ground {
+    pub(super) id: NodeId,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) front: Tasks,
+    pub(super) back: Tasks,
+    pub(super) tracing: Tracing,
+}
+
+impl Ground {
+    pub(super) fn new(id: NodeId, tracing: Tracing) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let tasks = || Tasks::new(Arc::clone(&metrics));
+        Self { id, clock: SystemClock::new(), front: tasks(), back: tasks(), metrics, tracing }
+    }
+}
+
+impl App {
+    pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> Self {
+        let Ground { id, clock, metrics, front, back, tracing } = ground;
+        let Joint { broker, bus, roster, events, redis: _ } = joint;
+        let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
+        let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
+        let encoders: [Arc<dyn Encode>; 2] = [json.clone(), protobuf.clone()];
+        let node = Node::new(Parts {
+            id,
+            lease: LeaseConfig {
+                name: config.server.node_name.clone(),
+                heartbeat: config.broker.heartbeat_interval,
+                lease: config.broker.node_lease,
+            },
+            hub: Arc::new(Hub::new(&encoders, Arc::clone(&metrics))),
+            broker,
+            bus,
+            roster,
+            rules: Arc::new(Rules::new(&config.channel)),
+            clock: Arc::clone(&clock),
+            metrics,
+            tracing,
+        });
+        node.start(events, &back);
+        let sessions = Arc::new(session::Shared::new(
+            Arc::clone(&node),
+            Arc::new(Auth::new(&config.auth)),
+            config.client.clone(),
+            Wheel::new(clock),
+        ));
+        let api = Arc::new(Api::new(node));
+        Self { config, front, back, sessions, api, json, protobuf }
+    }
+
+    pub(super) fn door(&self) -> Arc<Door> {
+        Arc::new(Door {
+            shared: Arc::clone(&self.sessions),
+            json: Arc::clone(&self.json),
+            protobuf: Arc::clone(&self.protobuf),
+            sizes: Sizes {
+                read_buffer: self.config.server.read_buffer,
+                write_buffer: self.config.server.write_buffer,
+                message_max: self.config.client.message_size_limit,
+            },
+            tasks: self.front.clone(),
+        })
+    }
+
+    pub(super) fn origins(&self) -> AllowedOrigins {
+        AllowedOrigins::new(&self.config.client.allowed_origins)
+    }
+
+    pub(super) fn api_router(&self) -> Option<Router> {
+        self.config.api.key.as_ref()?;
+        Some(door::http::router(Arc::clone(&self.api), &self.config.api, Arc::clone(self.sessions.node.metrics())))
+    }
+
+    pub(super) fn gate(&self) -> Gate {
+        self.gate_with(self.config.server.connections_max)
+    }
+
+    pub(super) fn internal_gate(&self) -> Gate {
+        self.gate_with(INTERNAL_SEATS)
+    }
+
+    fn gate_with(&self, seats: usize) -> Gate {
+        Gate {
+            seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
+            header_timeout: self.config.server.header_timeout,
+            header_max: self.config.server.header_size_limit,
+        }
+    }
+}
+
+impl Joint {
+    pub(super) fn build(config: &Config, ground: &Ground) -> anyhow::Result<Self> {
+        let Ground { id, clock, metrics, back, .. } = ground;
+        match &config.broker.url {
+            BrokerUrl::Memory => {
+                let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(metrics), Arc::clone(clock));
+                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, events, redis: None })
+            }
+            BrokerUrl::Redis(_) => {
+                let (broker, events) =
+                    RedisBroker::start(&config.broker, *id, back, Arc::clone(metrics), Arc::clone(clock))
+                        .context("broker.url")?;
+                broker.announce_rules(&shared_rules(&config.channel));
+                let redis = Some(Arc::clone(&broker));
+                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, events, redis })
+            }
+        }
+    }
+}
+
+/// What workers that publish straight to Redis must know of the channel rules.
+fn shared_rules(config: &ChannelConfig) -> rules::Rules {
+    let shared = |options: &ChannelOptions| rules::ChannelRules {
+        data_format: match options.publication_data_format {
+            DataFormat::Json => rules::DataFormat::Json,
+            DataFormat::Binary => rules::DataFormat::Binary,
+        },
+        ..rules::ChannelRules::default()
+    };
+    let namespaces = config.namespaces.iter().map(|namespace| (namespace.name.clone(), shared(&namespace.options)));
+    rules::Rules::new(shared(&config.default), namespaces.collect())
+}

@@ -1,0 +1,89 @@
+//! Between the model's nouns and the envelope's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_proto::envelope::{self, Envelope};
+
+use crate::broker::Outgoing;
+use crate::model::{ClientInfo, ConnectionId, Position, Publication, UserId};
+
+/// A publication as it travels.
+pub(super) fn encode(outgoing: Outgoing) -> Bytes {
+    let Outgoing { publication, traceparent } = outgoing;
+    let position = publication.position;
+    Envelope::Publication(envelope::Publication {
+        data: publication.data,
+        info: publication.info.map(|info| envelope::ClientInfo {
+            user: info.user.as_str().to_owned(),
+            client: info.client.as_ref().to_owned(),
+            connection_info: info.connection_info,
+            channel_info: info.channel_info,
+        }),
+        tags: publication.tags,
+        time_ms: publication.time_ms,
+        exclude_client: publication.exclude.map(|client| client.to_string()).unwrap_or_default(),
+        traceparent,
+        offset: position.as_ref().map_or(0, |position| position.offset),
+        epoch: position.map(|position| position.epoch.as_ref().to_owned()).unwrap_or_default(),
+    })
+    .encode()
+}
+
+/// The publication that has travelled. The payload shares the envelope's memory.
+pub(super) fn decode(publication: envelope::Publication) -> Outgoing {
+    // Offsets count from 1; 0 is a channel without history.
+    let position = (publication.offset > 0)
+        .then(|| Position { offset: publication.offset, epoch: Arc::from(publication.epoch.as_str()) });
+    Outgoing {
+        publication: Publication {
+            data: publication.data,
+            info: publication.info.map(|info| ClientInfo {
+                user: UserId::new(&info.user),
+                client: Arc::from(info.client.as_str()),
+                connection_info: info.connection_info,
+                channel_info: info.channel_info,
+            }),
+            tags: publication.tags,
+            position,
+            time_ms: publication.time_ms,
+            // An id of another form is no connection of ours: nobody to leave out.
+            exclude: ConnectionId::parse(&publication.exclude_client),
+        },
+        traceparent: publication.traceparent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(outgoing: &Outgoing) -> Outgoing {
+        match Envelope::decode(encode(outgoing.clone())).unwrap() {
+            Envelope::Publication(publication) => decode(publication),
+            Envelope::Control(control) => panic!("{control:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_on_the_way() {
+        let full = Outgoing {
+            publication: Publication {
+                data: Bytes::from_static(b"{\"a\":1}"),
+                info: Some(ClientInfo {
+                    user: UserId::new("42"),
+                    client: Arc::from("c"),
+                    connection_info: Bytes::from_static(b"1"),
+                    channel_info: Bytes::from_static(b"2"),
+                }),
+                tags: [("k".to_owned(), "v".to_owned())].into(),
+                position: Some(Position { offset: 7, epoch: Arc::from("e") }),
+                time_ms: 1,
+                exclude: Some(ConnectionId::random()),
+            },
+            traceparent: "00-1-2-01".into(),
+        };
+        assert_eq!(round_trip(&full), full);
+        assert_eq!(round_trip(&Outgoing::default()), Outgoing::default());
+    }
+}

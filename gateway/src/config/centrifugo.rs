@@ -1,0 +1,204 @@
+//! What Centrifugo's keys are called here, for people who come from there: read by complaints about
+//! unknown keys and printed into docs/from-centrifugo.md.
+
+/// One of Centrifugo's keys (version 6, and a few flat names of earlier ones).
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    /// Its path there; `.*` at the end stands for everything below.
+    pub theirs: &'static str,
+    /// Its path here, if there is one.
+    pub here: Option<&'static str>,
+    /// What else there is to say; empty if nothing.
+    pub note: &'static str,
+}
+
+const fn here(theirs: &'static str, here: &'static str) -> Name {
+    Name { theirs, here: Some(here), note: "" }
+}
+
+const fn noted(theirs: &'static str, here: &'static str, note: &'static str) -> Name {
+    Name { theirs, here: Some(here), note }
+}
+
+const fn without(theirs: &'static str, note: &'static str) -> Name {
+    Name { theirs, here: None, note }
+}
+
+const fn later(theirs: &'static str) -> Name {
+    Name { theirs, here: None, note: LATER }
+}
+
+/// What is said of keys whose part does not exist yet.
+pub(crate) const LATER: &str = "not built yet";
+
+/// In the order of Centrifugo's manual. The first match counts, so `.*` comes after its exceptions.
+pub const NAMES: &[Name] = &[
+    noted("http_server.address", "server.listen", "address and port together"),
+    noted("http_server.port", "server.listen", "address and port together"),
+    noted("http_server.internal_address", "server.internal_listen", "address and port together"),
+    noted("http_server.internal_port", "server.internal_listen", "address and port together"),
+    without("http_server.tls.*", "not built yet: end TLS at the balancer"),
+    later("http_server.*"),
+    here("client.token.hmac_secret_key", "auth.token.hmac_secret"),
+    here("client.token.audience", "auth.token.audience"),
+    here("client.token.issuer", "auth.token.issuer"),
+    later("client.token.*"),
+    without("client.subscription_token.enabled", "enough to set auth.subscription_token.hmac_secret"),
+    here("client.subscription_token.hmac_secret_key", "auth.subscription_token.hmac_secret"),
+    here("client.subscription_token.audience", "auth.subscription_token.audience"),
+    here("client.subscription_token.issuer", "auth.subscription_token.issuer"),
+    later("client.subscription_token.*"),
+    here("client.allowed_origins", "client.allowed_origins"),
+    here("client.allow_anonymous_connect_without_token", "client.allow_anonymous"),
+    here("client.insecure", "client.insecure"),
+    without("client.insecure_skip_token_signature_verify", "left out on purpose: see client.insecure"),
+    here("client.ping_interval", "client.ping_interval"),
+    here("client.pong_timeout", "client.pong_timeout"),
+    here("client.stale_close_delay", "client.stale_close_delay"),
+    here("client.expired_close_delay", "client.expired_close_delay"),
+    here("client.expired_sub_close_delay", "client.expired_sub_close_delay"),
+    here("client.channel_limit", "client.channel_limit"),
+    here("client.queue_max_size", "client.queue_max_size"),
+    here("client.connection_limit", "server.connections_max"),
+    without("client.concurrency", "not needed: a connection's commands are answered in order"),
+    here("client.subscribe_to_user_personal_channel.enabled", "client.subscribe_to_user_personal_channel.enabled"),
+    here(
+        "client.subscribe_to_user_personal_channel.personal_channel_namespace",
+        "client.subscribe_to_user_personal_channel.namespace",
+    ),
+    later("client.subscribe_to_user_personal_channel.single_connection"),
+    later("client.disallow_anonymous_connection_tokens"),
+    later("client.user_connection_limit"),
+    later("client.connection_rate_limit"),
+    later("client.user_id_http_header"),
+    later("client.presence_update_interval"),
+    later("client.channel_position_check_delay"),
+    later("client.channel_position_max_time_lag"),
+    later("client.connect_include_server_time"),
+    later("client.history_max_publication_limit"),
+    later("client.recovery_max_publication_limit"),
+    later("client.connect_code_to_unidirectional_disconnect.*"),
+    later("client.proxy.*"),
+    noted("channel.without_namespace", "channel.default", "options as below"),
+    noted("channel.namespaces", "channel.namespace", "a section for each, `[[channel.namespace]]`; options as below"),
+    without("channel.max_length", "fixed at 255"),
+    without("channel.private_prefix", "fixed: `$`"),
+    without("channel.namespace_boundary", "fixed: `:`"),
+    without("channel.user_boundary", "fixed: `#`"),
+    without("channel.user_separator", "fixed: `,`"),
+    later("channel.history_meta_ttl"),
+    later("channel.proxy.*"),
+    here("websocket.message_size_limit", "client.message_size_limit"),
+    here("websocket.read_buffer_size", "server.read_buffer"),
+    here("websocket.write_buffer_size", "server.write_buffer"),
+    without("websocket.use_write_buffer_pool", "not needed: nothing is reserved while there is nothing to write"),
+    later("websocket.*"),
+    here("http_api.key", "api.key"),
+    without("http_api.disabled", "leave api.key unset: the API is off then"),
+    without("http_api.insecure", "left out on purpose: the API always asks for its key"),
+    without("http_api.external", "the API is on server.listen, behind its key"),
+    later("http_api.*"),
+    later("grpc_api.*"),
+    noted("engine.type", "broker.url", "`memory://` or `redis://host:port/db`"),
+    noted("broker.enabled", "broker.url", "`memory://` or `redis://host:port/db`"),
+    noted("broker.type", "broker.url", "`memory://` or `redis://host:port/db`"),
+    noted("engine.redis.address", "broker.url", "one address"),
+    noted("broker.redis.address", "broker.url", "one address"),
+    noted("engine.redis.db", "broker.url", "at its end: `redis://host:port/2`"),
+    noted("engine.redis.user", "broker.url", "in it: `redis://user:password@host:port`"),
+    noted("engine.redis.password", "broker.url", "in it: `redis://user:password@host:port`"),
+    here("engine.redis.prefix", "broker.prefix"),
+    here("broker.redis.prefix", "broker.prefix"),
+    here("engine.redis.connect_timeout", "broker.connect_timeout"),
+    here("engine.redis.io_timeout", "broker.command_timeout"),
+    later("engine.redis.*"),
+    later("broker.redis.*"),
+    later("broker.nats.*"),
+    later("presence_manager.*"),
+    later("map_broker.*"),
+    here("node.name", "server.node_name"),
+    here("log.level", "telemetry.log_level"),
+    without("log.file", "logs go to the standard error stream"),
+    noted("opentelemetry.enabled", "telemetry.otlp_endpoint", "on when it is set"),
+    noted("opentelemetry.api", "telemetry.otlp_endpoint", "on when it is set"),
+    without("prometheus.*", "always on: /metrics on server.internal_listen"),
+    without("health.*", "always on: /health and /ready"),
+    without("debug.*", "for Go programs only"),
+    here("shutdown.timeout", "shutdown.timeout"),
+    here("shutdown.termination_delay", "shutdown.ready_delay"),
+    later("admin.*"),
+    later("swagger.*"),
+    later("sse.*"),
+    later("http_stream.*"),
+    later("webtransport.*"),
+    later("uni_sse.*"),
+    later("uni_http_stream.*"),
+    later("uni_websocket.*"),
+    later("uni_grpc.*"),
+    later("emulation.*"),
+    later("rpc.*"),
+    later("proxies.*"),
+    later("consumers.*"),
+    later("graphite.*"),
+    without("usage_stats.*", "nothing is sent anywhere"),
+    here("token_hmac_secret_key", "auth.token.hmac_secret"),
+    here("api_key", "api.key"),
+    here("allowed_origins", "client.allowed_origins"),
+    here("namespaces", "channel.namespace"),
+    here("redis_address", "broker.url"),
+    here("engine", "broker.url"),
+    here("address", "server.listen"),
+    here("port", "server.listen"),
+    here("internal_port", "server.internal_listen"),
+    here("log_level", "telemetry.log_level"),
+];
+
+/// Channel options of Centrifugo's that do not exist here yet. The others have the same names.
+pub const OPTIONS_LATER: &[&str] = &[
+    "presence",
+    "join_leave",
+    "force_push_join_leave",
+    "history_size",
+    "history_ttl",
+    "history_meta_ttl",
+    "allow_positioning",
+    "force_positioning",
+    "allow_recovery",
+    "force_recovery",
+    "force_recovery_mode",
+    "auto_cache_recover",
+    "allowed_delta_types",
+    "delta_publish",
+    "allow_tags_filter",
+    "allow_presence_for_client",
+    "allow_presence_for_subscriber",
+    "allow_presence_for_anonymous",
+    "allow_history_for_client",
+    "allow_history_for_subscriber",
+    "allow_history_for_anonymous",
+    "channel_regex",
+    "subscribe_proxy_enabled",
+    "subscribe_proxy_name",
+    "publish_proxy_enabled",
+    "publish_proxy_name",
+    "sub_refresh_proxy_enabled",
+    "sub_refresh_proxy_name",
+    "subscribe_stream_proxy_enabled",
+    "subscribe_stream_proxy_name",
+    "subscribe_stream_proxy_bidirectional",
+    "map_clients_presence_channel_prefix",
+    "map_users_presence_channel_prefix",
+    "subscription_type",
+    "map",
+    "shared_poll",
+];
+
+/// Looks a path up; list positions (`[0]`) are left out of it.
+#[must_use]
+pub fn find(path: &str) -> Option<Name> {
+    let matches = |name: &&Name| match name.theirs.strip_suffix(".*") {
+        Some(section) => path == section || path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')),
+        None => name.theirs == path,
+    };
+    NAMES.iter().find(matches).copied()
+}

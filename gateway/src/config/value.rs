@@ -1,0 +1,298 @@
+//! What a key's value can be: how it is read from a file and from a variable, how it is shown.
+//!
+//! A variable's or a flag's text is read by [`Value::from_text`]; a file's value by
+//! [`Value::from_toml`], which for most kinds is a quoted text of the same form.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::duration::{parse_duration, parse_size, show_duration};
+use crate::config::secret::Secret;
+use crate::config::section::auth::Algorithm;
+use crate::config::section::{BrokerUrl, DataFormat, LogFormat};
+use crate::model::ByteSize;
+
+/// What stands for a secret wherever it would be shown.
+pub(crate) const MASK: &str = "***";
+
+/// Why a value is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// It does not look like [`Value::FORM`].
+    Form,
+    /// Something else, said in full.
+    Because(String),
+}
+
+/// A kind of value.
+pub(crate) trait Value: Sized {
+    /// What it looks like, after "is not ".
+    const FORM: &'static str;
+    /// Never shown, neither in full nor in a complaint.
+    const SECRET: bool = false;
+
+    /// Reads a variable or a flag.
+    fn from_text(text: &str) -> Result<Self, Wrong>;
+
+    /// Reads a file's value.
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        match value {
+            toml::Value::String(text) => Self::from_text(text),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    /// Writes it as in a file; secrets masked.
+    fn show(&self) -> String;
+}
+
+impl Value for bool {
+    const FORM: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|_| Wrong::Form)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        value.as_bool().ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for usize {
+    const FORM: &'static str = "a whole number";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|_| Wrong::Form)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        value.as_integer().and_then(|number| Self::try_from(number).ok()).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for f64 {
+    const FORM: &'static str = "a number such as 0.1";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|_| Wrong::Form)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "ratios, not counts")]
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        value.as_float().or(value.as_integer().map(|number| number as Self)).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        toml::Value::Float(*self).to_string()
+    }
+}
+
+impl Value for String {
+    const FORM: &'static str = "a text";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        if text.is_empty() { Err(Wrong::Because("is empty: leave it out instead".into())) } else { Ok(text.to_owned()) }
+    }
+
+    fn show(&self) -> String {
+        quoted(self)
+    }
+}
+
+impl Value for Secret {
+    const FORM: &'static str = "a text";
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "" => Err(Wrong::Because("is empty: give it a value, or leave it out".into())),
+            MASK => Err(Wrong::Because("is the mask that print-config shows: give the secret itself".into())),
+            text => Ok(Self::new(text)),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(MASK)
+    }
+}
+
+impl Value for Duration {
+    const FORM: &'static str = r#"a duration such as "25s", "500ms" or "1h30m""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        parse_duration(text).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(&show_duration(*self))
+    }
+}
+
+impl Value for ByteSize {
+    const FORM: &'static str = r#"a size such as "64KiB", "1MiB" or a number of bytes"#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        parse_size(text).ok_or(Wrong::Form)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        match value {
+            toml::Value::String(text) => Self::from_text(text),
+            other => usize::from_toml(other).map(Self),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Value for SocketAddr {
+    const FORM: &'static str = r#"an address such as "0.0.0.0:8080" or "[::]:8080""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|_| Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Value for BrokerUrl {
+    const FORM: &'static str = r#""memory://" or "redis://host:port/db""#;
+    /// It may hold a password.
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        if text == "memory://" {
+            return Ok(Self::Memory);
+        }
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        match scheme {
+            "redis" => check_redis(text).map(|()| Self::Redis(text.to_owned())),
+            "rediss" => Err(later("TLS to Redis")),
+            "redis+sentinel" | "rediss+sentinel" => Err(later("Redis Sentinel")),
+            "redis+cluster" | "rediss+cluster" => Err(later("Redis Cluster")),
+            "nats" => Err(later("NATS")),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.masked())
+    }
+}
+
+fn check_redis(url: &str) -> Result<(), Wrong> {
+    use redis::IntoConnectionInfo;
+    // The driver's own words, without the URL, which may hold a password.
+    let detail = |error: redis::RedisError| error.detail().unwrap_or("it cannot be read").to_owned();
+    match url.into_connection_info() {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err(Wrong::Because(format!(r#"is not a good Redis URL ({}): write "redis://host:port/db""#, detail(error))))
+        }
+    }
+}
+
+fn later(what: &str) -> Wrong {
+    Wrong::Because(format!(r#"is not possible: {what} is not built yet; write "redis://host:port/db" or "memory://""#))
+}
+
+impl Value for LogFormat {
+    const FORM: &'static str = r#""text" or "json""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+impl Value for DataFormat {
+    const FORM: &'static str = r#""json" or "binary""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "json" => Ok(Self::Json),
+            "binary" => Ok(Self::Binary),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(match self {
+            Self::Json => "json",
+            Self::Binary => "binary",
+        })
+    }
+}
+
+impl Value for Algorithm {
+    const FORM: &'static str = r#""HS256", "HS384" or "HS512""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "HS256" => Ok(Self::Hs256),
+            "HS384" => Ok(Self::Hs384),
+            "HS512" => Ok(Self::Hs512),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        })
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    const FORM: &'static str = r#"a list such as ["a", "b"] (in a variable: the same, as JSON)"#;
+    const SECRET: bool = T::SECRET;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let value = serde_json::from_str::<toml::Value>(text).map_err(|_| Wrong::Form)?;
+        Self::from_toml(&value)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        let toml::Value::Array(items) = value else { return Err(Wrong::Form) };
+        let read = |item: &toml::Value| {
+            T::from_toml(item).map_err(|wrong| match wrong {
+                Wrong::Form => Wrong::Because(format!("{item} in the list is not {}", T::FORM)),
+                because @ Wrong::Because(_) => because,
+            })
+        };
+        items.iter().map(read).collect()
+    }
+
+    fn show(&self) -> String {
+        let items: Vec<String> = self.iter().map(Value::show).collect();
+        format!("[{}]", items.join(", "))
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,0 +1,228 @@
+//! The hub by itself: no transport, no broker.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use fanfare_proto::code::CloseCode;
+
+use super::*;
+use crate::model::event::{Event, Push};
+use crate::model::{ByteSize, Directive, Publication, SessionId, UserId};
+
+/// Writes the payload as it is and counts how often it was asked to.
+#[derive(Debug)]
+struct Plain {
+    key: WireKey,
+    encoded: AtomicUsize,
+}
+
+impl Encode for Plain {
+    fn key(&self) -> WireKey {
+        self.key
+    }
+
+    fn encode(&self, event: &Event<'_>) -> Frame {
+        self.encoded.fetch_add(1, Ordering::SeqCst);
+        match event {
+            Event::Push { push: Push::Publication(publication), .. } => Frame::Text(publication.data.clone()),
+            other => panic!("the hub writes publications only, not {other:?}"),
+        }
+    }
+}
+
+fn hub() -> (Hub, Arc<Plain>, Arc<Plain>) {
+    let plain = |key| Arc::new(Plain { key, encoded: AtomicUsize::new(0) });
+    let (json, protobuf) = (plain(WireKey::CentrifugeJson), plain(WireKey::CentrifugeProtobuf));
+    let hub = Hub::new(&[json.clone(), protobuf.clone()], Arc::new(Metrics::new()));
+    (hub, json, protobuf)
+}
+
+fn channel(name: &str) -> ChannelName {
+    ChannelName::parse(name).unwrap()
+}
+
+fn say(text: &'static str) -> Publication {
+    Publication { data: Bytes::from_static(text.as_bytes()), ..Publication::default() }
+}
+
+fn frame(text: &'static str) -> Frame {
+    Frame::Text(Bytes::from_static(text.as_bytes()))
+}
+
+struct Listener {
+    connection: ConnectionId,
+    outbox: Outbox,
+    reader: OutboxReader,
+}
+
+impl Listener {
+    fn with_limit(limit: usize) -> Self {
+        let (outbox, reader) = Outbox::new(ByteSize(limit), Arc::new(Metrics::new()));
+        Self { connection: ConnectionId::random(), outbox, reader }
+    }
+
+    fn open() -> Self {
+        let mut listener = Self::with_limit(1 << 20);
+        listener.outbox.uncork(frame("hello"));
+        assert_eq!(listener.read(), ["hello"]);
+        listener
+    }
+
+    fn join(&self, hub: &Hub, name: &str, wire: WireKey) {
+        let subscriber = Subscriber { outbox: self.outbox.clone(), wire };
+        hub.add(&channel(name), self.connection, subscriber, None);
+    }
+
+    fn poll(&mut self, batch: &mut VecDeque<Frame>) -> Poll<Signal> {
+        self.reader.poll(&mut Context::from_waker(Waker::noop()), batch, ByteSize(1 << 30), false)
+    }
+
+    fn read(&mut self) -> Vec<String> {
+        let mut batch = VecDeque::new();
+        while self.poll(&mut batch) == Poll::Ready(Signal::Frames) {}
+        batch.iter().map(|frame| String::from_utf8(frame.bytes().to_vec()).unwrap()).collect()
+    }
+}
+
+#[test]
+fn everybody_on_the_channel_gets_it_once_and_nobody_else() {
+    let (hub, json, protobuf) = hub();
+    let mut here: Vec<_> = (0..10).map(|_| Listener::open()).collect();
+    let mut elsewhere = Listener::open();
+    for (i, listener) in here.iter().enumerate() {
+        listener.join(&hub, "news", if i % 2 == 0 { WireKey::CentrifugeJson } else { WireKey::CentrifugeProtobuf });
+    }
+    elsewhere.join(&hub, "other", WireKey::CentrifugeJson);
+    assert_eq!(hub.deliver(&channel("news"), say("1")), 10);
+    assert!(here.iter_mut().all(|listener| listener.read() == ["1"]));
+    assert!(elsewhere.read().is_empty());
+    assert_eq!(json.encoded.load(Ordering::SeqCst), 1, "once for each wire");
+    assert_eq!(protobuf.encoded.load(Ordering::SeqCst), 1, "once for each wire");
+}
+
+#[test]
+fn the_excluded_connection_is_left_out() {
+    let (hub, ..) = hub();
+    let (mut a, mut b) = (Listener::open(), Listener::open());
+    a.join(&hub, "news", WireKey::CentrifugeJson);
+    b.join(&hub, "news", WireKey::CentrifugeJson);
+    let publication = Publication { exclude: Some(a.connection), ..say("1") };
+    assert_eq!(hub.deliver(&channel("news"), publication), 1);
+    assert!(a.read().is_empty());
+    assert_eq!(b.read(), ["1"]);
+}
+
+#[test]
+fn the_last_one_to_leave_empties_the_channel() {
+    let (hub, ..) = hub();
+    let (a, b) = (Listener::open(), Listener::open());
+    a.join(&hub, "news", WireKey::CentrifugeJson);
+    b.join(&hub, "news", WireKey::CentrifugeJson);
+    assert!(!hub.remove(&channel("news"), a.connection));
+    assert!(hub.has(&channel("news")));
+    assert!(hub.remove(&channel("news"), b.connection));
+    assert!(!hub.has(&channel("news")));
+    assert_eq!(hub.metrics.channels.get(), 0);
+    assert_eq!(hub.metrics.subscriptions.get(), 0);
+}
+
+#[test]
+fn the_opening_comes_before_the_channel_and_the_cork_before_all() {
+    let (hub, ..) = hub();
+    let mut a = Listener::with_limit(1 << 20);
+    let subscriber = Subscriber { outbox: a.outbox.clone(), wire: WireKey::CentrifugeJson };
+    hub.add(&channel("news"), a.connection, subscriber, Some(frame("subscribed")));
+    hub.deliver(&channel("news"), say("1"));
+    assert!(a.read().is_empty(), "corked");
+    a.outbox.uncork(frame("connected"));
+    assert_eq!(a.read(), ["connected", "subscribed", "1"]);
+}
+
+#[test]
+fn a_full_outbox_closes_as_slow_and_costs_others_nothing() {
+    let (hub, ..) = hub();
+    let mut slow = Listener::with_limit(3 * (1 + size_of::<Frame>()));
+    slow.outbox.uncork(frame("x"));
+    slow.read();
+    let mut quick = Listener::open();
+    slow.join(&hub, "news", WireKey::CentrifugeJson);
+    quick.join(&hub, "news", WireKey::CentrifugeJson);
+    for text in ["1", "2", "3"] {
+        assert_eq!(hub.deliver(&channel("news"), say(text)), 2);
+    }
+    assert_eq!(hub.deliver(&channel("news"), say("4")), 1);
+    assert_eq!(quick.read(), ["1", "2", "3", "4"]);
+    let mut batch = VecDeque::new();
+    assert_eq!(slow.poll(&mut batch), Poll::Ready(Signal::Close(CloseCode::Slow.into())));
+    assert!(batch.is_empty());
+    assert_eq!(slow.outbox.waiting(), ByteSize(0));
+    assert_eq!(slow.outbox.push(frame("5")), Err(Refused));
+}
+
+#[test]
+fn one_large_frame_or_reply_fits_always() {
+    let mut a = Listener::with_limit(8);
+    a.outbox.uncork(frame("x"));
+    a.read();
+    assert_eq!(a.outbox.push(frame("much longer than eight bytes")), Ok(()));
+    a.read();
+    assert_eq!(a.outbox.reply(frame("an answer that is long, too")), Ok(()));
+    assert_eq!(a.outbox.push(frame("y")), Err(Refused), "but then it is full");
+}
+
+#[test]
+fn closing_lets_out_what_waits() {
+    let mut a = Listener::open();
+    a.outbox.push(frame("last words")).unwrap();
+    a.outbox.close(CloseCode::Shutdown.into());
+    assert_eq!(a.outbox.push(frame("too late")), Err(Refused));
+    let mut batch = VecDeque::new();
+    let close = CloseCode::Shutdown.into();
+    assert_eq!(a.poll(&mut batch), Poll::Ready(Signal::Close(CloseCode::Shutdown.into())));
+    a.reader.finish(&close, &mut batch);
+    assert_eq!(batch, [frame("last words")]);
+}
+
+#[test]
+fn orders_reach_a_users_connections_and_pile_up_only_so_far() {
+    let (hub, ..) = hub();
+    let mut mine: Vec<_> = (0..2).map(|_| Listener::open()).collect();
+    let other = Listener::open();
+    for (listener, user) in [(&mine[0], "42"), (&mine[1], "42"), (&other, "43")] {
+        hub.people().enter(Member {
+            connection: listener.connection,
+            session: SessionId::random(),
+            user: UserId::new(user),
+            outbox: listener.outbox.clone(),
+        });
+    }
+    assert_eq!((hub.people().count(), hub.people().users()), (3, 2));
+    let order = Directive::Disconnect(CloseCode::ForceDisconnect.into());
+    let mut target =
+        Target { user: UserId::new("42"), connection: None, session: None, except: vec![mine[0].connection] };
+    assert_eq!(hub.people().direct(&target, &order), 1);
+    let mut batch = VecDeque::new();
+    assert_eq!(mine[0].poll(&mut batch), Poll::Pending);
+    assert_eq!(mine[1].poll(&mut batch), Poll::Ready(Signal::Directive(order.clone())));
+    target.except.clear();
+    for _ in 0..outbox::DIRECTIVES_MAX {
+        assert_eq!(hub.people().direct(&target, &order), 2);
+    }
+    assert_eq!(hub.people().direct(&target, &order), 0);
+    hub.people().leave(mine[0].connection);
+    hub.people().leave(mine[1].connection);
+    assert_eq!((hub.people().count(), hub.people().users()), (1, 1));
+}
+
+#[test]
+fn an_alarm_is_seen_once() {
+    let mut a = Listener::open();
+    let alarm = a.outbox.alarm();
+    alarm.ring();
+    alarm.ring();
+    let mut batch = VecDeque::new();
+    assert_eq!(a.poll(&mut batch), Poll::Ready(Signal::Tick));
+    assert_eq!(a.poll(&mut batch), Poll::Pending);
+}

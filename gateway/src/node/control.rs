@@ -1,0 +1,69 @@
+//! Orders from any node to the sessions of this one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_proto::code::unsubscribe;
+use fanfare_proto::envelope::{Control, Order};
+
+use super::Node;
+use crate::hub::Target;
+use crate::model::{ChannelName, Close, ConnectionId, Directive, SessionId, UserId};
+
+impl Node {
+    /// Carries an order out. One that makes no sense comes from a newer or a foreign sender: it is
+    /// logged and left.
+    pub(super) fn obey(&self, control: Control) {
+        let Some((target, directive)) = control.order.and_then(|order| self.translate(order)) else {
+            tracing::warn!(sender = %control.sender, "an order that this version does not understand was left undone");
+            return;
+        };
+        let reached = self.parts.hub.people().direct(&target, &directive);
+        tracing::debug!(user = %target.user, reached, ?directive, "carried out an order");
+    }
+
+    fn translate(&self, order: Order) -> Option<(Target, Directive)> {
+        match order {
+            Order::Disconnect(order) => {
+                let except = order.whitelist.iter().filter_map(|client| ConnectionId::parse(client)).collect();
+                let close = Close::custom(u16::try_from(order.code).ok()?, &order.reason);
+                Some((Target { except, ..target(order.target?)? }, Directive::Disconnect(close)))
+            }
+            Order::Unsubscribe(order) => {
+                let channel = ChannelName::parse(&order.channel).ok()?;
+                let code = unsubscribe::SERVER;
+                let directive = Directive::Unsubscribe { channel, code, reason: unsubscribe::reason(code) };
+                Some((target(order.target?)?, directive))
+            }
+            Order::Subscribe(order) => {
+                let channel = ChannelName::parse(&order.channel).ok()?;
+                let expire_at = (order.expire_at > 0).then_some(order.expire_at);
+                let (info, data) = (shared(order.info), shared(order.data));
+                Some((target(order.target?)?, Directive::Subscribe { channel, info, data, expire_at }))
+            }
+            Order::Refresh(order) => {
+                let left_ms = order.expire_at.saturating_mul(1000).saturating_sub(self.parts.clock.unix_ms());
+                let ttl = (order.expire_at > 0).then(|| Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
+                Some((target(order.target?)?, Directive::Refresh { ttl, expired: order.expired }))
+            }
+        }
+    }
+}
+
+/// Orders outlive the message they came in by a connection's life: they do not hold on to its memory.
+fn shared(bytes: Bytes) -> Bytes {
+    Bytes::copy_from_slice(&bytes)
+}
+
+/// None if a given id is malformed: then nobody is meant, rather than everybody.
+fn target(target: fanfare_proto::envelope::Target) -> Option<Target> {
+    let connection = match target.client.as_str() {
+        "" => None,
+        client => Some(ConnectionId::parse(client)?),
+    };
+    let session = match target.session.as_str() {
+        "" => None,
+        session => Some(SessionId::parse(session)?),
+    };
+    Some(Target { user: UserId::new(&target.user), connection, session, except: Vec::new() })
+}

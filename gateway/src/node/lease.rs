@@ -1,0 +1,69 @@
+//! Tells the roster, heartbeat by heartbeat, what this node holds: cluster-wide questions are answered
+//! from there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Node;
+use crate::broker::roster::{Announcement, NodeRecord};
+
+/// How a node announces itself.
+#[derive(Clone, Debug)]
+pub struct LeaseConfig {
+    /// The node's name in `info`.
+    pub name: String,
+    /// How often.
+    pub heartbeat: Duration,
+    /// How long an announcement holds; at least three heartbeats.
+    pub lease: Duration,
+}
+
+pub(super) async fn run(node: Arc<Node>, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(node.parts.lease.heartbeat);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = interval.tick() => {}
+        }
+        let announced = tokio::select! {
+            () = stop.cancelled() => break,
+            announced = node.parts.roster.announce(node.announcement()) => announced,
+        };
+        // One line when it begins, one when it ends: an outage of an hour is not 1,800 lines.
+        match (announced, failing) {
+            (Err(error), false) => {
+                tracing::warn!(%error, "could not renew this node's lease; info and channels will not show it");
+                failing = true;
+            }
+            (Ok(()), true) => {
+                tracing::info!("this node's lease is renewed again");
+                failing = false;
+            }
+            _ => {}
+        }
+    }
+    if let Err(error) = node.parts.roster.leave(&node.parts.id.to_string()).await {
+        tracing::debug!(%error, "could not strike this node out of the roster; its lease will run out");
+    }
+}
+
+impl Node {
+    fn announcement(&self) -> Announcement {
+        let channels = self.parts.hub.channels();
+        let node = NodeRecord {
+            id: self.parts.id.to_string(),
+            name: self.parts.lease.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            connections: self.parts.hub.people().count() as u64,
+            users: self.parts.hub.people().users() as u64,
+            subscriptions: channels.values().sum(),
+            channels: channels.len() as u64,
+            uptime_s: self.parts.clock.now().saturating_sub(self.started).as_secs(),
+        };
+        Announcement { node, lease: self.parts.lease.lease, channels }
+    }
+}

@@ -1,0 +1,42 @@
+//! From the broker to the hub: the only road by which a publication reaches a client, whichever node it
+//! was published on.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Node, namespace};
+use crate::broker::{BrokerEvent, Events};
+
+/// Events handled before other tasks of the thread get their turn.
+const BURST: usize = 64;
+
+pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationToken) {
+    let mut burst = Vec::with_capacity(BURST);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            count = events.recv_many(&mut burst, BURST) => if count == 0 { return },
+        }
+        for event in burst.drain(..) {
+            handle(&node, event);
+        }
+        // Deliveries wake the connections' tasks; let them write before the next burst.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn handle(node: &Node, event: BrokerEvent) {
+    match event {
+        BrokerEvent::Published { channel, outgoing } => {
+            let span = node.parts.tracing.fanout_span(&outgoing.traceparent, namespace(&channel));
+            let delivered = node.parts.hub.deliver(&channel, outgoing.publication);
+            if let Some(span) = span {
+                span.record("fanfare.subscribers", delivered);
+            }
+        }
+        BrokerEvent::Control(control) => node.obey(*control),
+        // Plain channels promise nothing across a gap: it is counted where it is found, by the broker.
+        BrokerEvent::Gap { channel } => tracing::debug!(%channel, "publications may be missing"),
+    }
+}

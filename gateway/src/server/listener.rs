@@ -1,0 +1,133 @@
+//! Accepts connections, as many as there are seats, and serves HTTP/1.1 on each in a task of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::model::ByteSize;
+use crate::task::Tasks;
+use crate::task::backoff::Backoff;
+use crate::transport::websocket::Seat;
+
+/// Connections that the kernel completes ahead of us: room for a reconnect storm.
+const BACKLOG: u32 = 8192;
+
+/// More header lines than any browser sends.
+const HEADERS_MAX: usize = 100;
+
+/// An address that is ours already; connections wait in the kernel until [`Bound::serve`].
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// What every connection has to pass.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// One seat for each open connection.
+    pub seats: Arc<Semaphore>,
+    /// How long a request's head may take; also how long an idle connection is kept for the next one.
+    pub header_timeout: Duration,
+    /// How large a request's head may be.
+    pub header_max: ByteSize,
+}
+
+impl Bound {
+    /// Takes an address.
+    ///
+    /// # Errors
+    /// When it is taken, not ours, or needs rights that we lack.
+    pub fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // So that a restart need not wait for the last connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens; with the real port where 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until told to stop.
+    pub async fn serve(self, router: Router, gate: Gate, tasks: Tasks, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
+        loop {
+            // The seat comes first: whoever has none waits in the kernel's queue and costs us nothing.
+            let seat = tokio::select! {
+                () = stop.cancelled() => return,
+                seat = Arc::clone(&gate.seats).acquire_owned() => seat,
+            };
+            // The semaphore is never closed.
+            let Ok(seat) = seat else { return };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    backoff.reset();
+                    let connection =
+                        serve_one(stream, peer, Seat(Arc::new(seat)), router.clone(), gate.clone(), stop.clone());
+                    tasks.spawn("http", connection);
+                }
+                // Out of files or memory, or the client left already: others may fare better soon.
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve_one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    router: Router,
+    gate: Gate,
+    stop: CancellationToken,
+) {
+    // Messages are small and gathered by us; waiting for more only adds delay.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(seat.clone());
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(gate.header_timeout)
+        .max_buf_size(gate.header_max.bytes())
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            // Finishes the request under way, takes no further one.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, %peer, "a connection ended badly");
+    }
+}

@@ -1,0 +1,144 @@
+//! The first command: who is it, and what does the server subscribe it to?
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_proto::code::{CloseCode, ErrorCode};
+use futures_util::future::try_join_all;
+
+use super::state::{Live, State, Subscription};
+use super::{Refusal, Session};
+use crate::auth::{ConnectionToken, ServerSub, TokenError};
+use crate::channel::permission;
+use crate::hub::Member;
+use crate::model::command::Connect;
+use crate::model::event::{Connected, Reply, Subscribed};
+use crate::model::{ChannelName, UserId};
+
+impl Session {
+    pub(super) async fn connect(&mut self, id: u32, connect: Connect) -> Result<(), Refusal> {
+        let done = self.try_connect(id, &connect).await;
+        if let Err(Refusal::Error(_)) = done {
+            self.state = State::Refused;
+        }
+        // Whether it was good or not, it is not needed again.
+        self.header_token = String::new();
+        done
+    }
+
+    async fn try_connect(&mut self, id: u32, connect: &Connect) -> Result<(), Refusal> {
+        let token = self.identify(&connect.token).await?;
+        let subs = self.server_subscriptions(&token)?;
+        // Orders reach it from now on: a ban that comes while its channels are subscribed is not missed.
+        self.shared.node.enter(Member {
+            connection: self.connection,
+            session: self.id,
+            user: token.user.clone(),
+            outbox: self.outbox.clone(),
+        });
+        self.state = State::Live(Box::new(Live {
+            user: token.user,
+            info: token.info,
+            expires_at: token.expires_at,
+            subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
+        }));
+        let node = Arc::clone(&self.shared.node);
+        let joins = subs.keys().map(|channel| node.subscribe(channel, self.connection, self.subscriber(), None));
+        if let Err(error) = try_join_all(joins).await {
+            tracing::debug!(%error, "could not make a client's server-side subscriptions");
+            // Told as temporary, then closed so that stock clients try again.
+            self.refuse(id, ErrorCode::Internal);
+            return Err(CloseCode::ServerError.into());
+        }
+        self.welcome(id, token.expires_at, subs);
+        Ok(())
+    }
+
+    fn welcome(&mut self, id: u32, expires_at: Option<i64>, subs: BTreeMap<ChannelName, ServerSub>) {
+        let (interval, timeout) = (self.shared.config.ping_interval, self.shared.config.pong_timeout);
+        self.heartbeat.begin(self.shared.now(), interval, timeout, rand::random());
+        let subscribed = |sub: ServerSub| Subscribed { ttl: None, data: sub.data };
+        let connected = Connected {
+            client: self.connection,
+            version: env!("CARGO_PKG_VERSION"),
+            ttl: expires_at.map(|expires_at| self.shared.until(expires_at)),
+            data: Bytes::new(),
+            subs: subs.into_iter().map(|(channel, sub)| (channel, subscribed(sub))).collect(),
+            ping_interval: interval,
+            pong: true,
+            session: None,
+            node: self.shared.node.id(),
+            time_ms: self.shared.node.clock().unix_ms(),
+        };
+        self.reply(id, &Reply::Connect(Box::new(connected)));
+    }
+
+    /// Who is it, by the token of the frame or of the header?
+    async fn identify(&self, frame_token: &str) -> Result<ConnectionToken, Refusal> {
+        let token = match (frame_token, self.header_token.as_str()) {
+            (token, "") | ("", token) => token,
+            (a, b) if a == b => a,
+            _ => return Err(CloseCode::InvalidToken.into()),
+        };
+        let config = &self.shared.config;
+        if token.is_empty() {
+            let welcome = config.insecure || config.allow_anonymous;
+            return if welcome { Ok(ConnectionToken::default()) } else { Err(CloseCode::BadRequest.into()) };
+        }
+        let mut verified = self.shared.auth.verify_connection(token, self.shared.unix_s()).await;
+        if config.insecure && matches!(verified, Err(TokenError::Expired)) {
+            // Expiry does not count there: looked at as of long ago.
+            verified = self.shared.auth.verify_connection(token, 0).await;
+        }
+        match verified {
+            Ok(token) if config.insecure => Ok(ConnectionToken { expires_at: None, ..token }),
+            Ok(token) => Ok(token),
+            // Nobody can be told apart in a gateway without keys, and in an insecure one nobody has to be.
+            Err(TokenError::NotConfigured) if config.insecure => Ok(ConnectionToken::default()),
+            Err(error) => Err(Self::refuse_connection_token(error)),
+        }
+    }
+
+    pub(super) fn refuse_connection_token(error: TokenError) -> Refusal {
+        tracing::debug!(%error, "refused a connection token");
+        match error {
+            TokenError::Expired => ErrorCode::TokenExpired.into(),
+            TokenError::Unavailable => ErrorCode::Internal.into(),
+            TokenError::Invalid(_) | TokenError::NotConfigured => CloseCode::InvalidToken.into(),
+        }
+    }
+
+    /// The channels that the token names and the user's own one, checked.
+    fn server_subscriptions(&self, token: &ConnectionToken) -> Result<BTreeMap<ChannelName, ServerSub>, Refusal> {
+        let mut subs = token.subs.clone();
+        if let Some(channel) = self.personal_channel(&token.user) {
+            subs.entry(channel).or_default();
+        }
+        if subs.len() > self.shared.config.channel_limit {
+            return Err(CloseCode::ChannelLimit.into());
+        }
+        for channel in subs.keys() {
+            let options = self.shared.node.rules().options(channel).ok_or(ErrorCode::UnknownChannel)?;
+            permission::carry(options, self.carries()).into_result()?;
+        }
+        Ok(subs)
+    }
+
+    /// None for anonymous clients, and for a user whose id makes no channel name (one with spaces, say):
+    /// such a user connects as before and has no personal channel.
+    fn personal_channel(&self, user: &UserId) -> Option<ChannelName> {
+        let personal = &self.shared.config.subscribe_to_user_personal_channel;
+        if !personal.enabled || user.is_anonymous() {
+            return None;
+        }
+        let channel = ChannelName::parse(&personal.name(user.as_str()));
+        channel.inspect_err(|error| tracing::warn!(%error, "a user's id makes no personal channel")).ok()
+    }
+}
+
+impl ServerSub {
+    fn kept(&self) -> Subscription {
+        Subscription { info: self.info.clone(), server_side: true, expires_at: None }
+    }
+}

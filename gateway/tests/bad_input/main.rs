@@ -1,0 +1,25 @@
+//! What clients and backends must not be able to do: each row of bad input with its close code, error or
+//! status, against the real binary. Every test also has a bystander on the same gateway, who must not
+//! notice anything.
+
+#[path = "../support/gateway.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
+mod gateway;
+#[path = "../support/token.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
+mod token;
+#[path = "../support/ws.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
+mod ws;
+
+mod room;
+
+mod api;
+mod channels;
+mod data;
+mod frames;
+mod heartbeat;
+mod protobuf;
+mod tokens;
+mod upgrade;
+mod websocket;

@@ -1,0 +1,140 @@
+//! What only Redis has: addresses, passwords, databases, prefixes, shared keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_gateway::broker::redis::RedisBroker;
+use fanfare_gateway::broker::{BrokerError, Health};
+use fanfare_gateway::config::section::BrokerUrl;
+use fanfare_gateway::model::NodeId;
+use fanfare_gateway::model::time::SystemClock;
+use fanfare_gateway::task::Tasks;
+use fanfare_gateway::telemetry::Metrics;
+use fanfare_proto::envelope::{Envelope, Publication};
+use fanfare_proto::rules::{ChannelRules, Rules};
+
+use crate::redis_kit::RedisServer;
+use crate::{LIMIT, Node, Seen, channel, config, eventually, outgoing, redis_config};
+
+#[tokio::test]
+async fn databases_do_not_hear_each_other() {
+    let server = RedisServer::start();
+    let mut zero = Node::linked(&redis_config(server.url(0))).await;
+    let mut one = Node::linked(&redis_config(server.url(1))).await;
+    for node in [&zero, &one] {
+        node.subscribe(&["a"]).await;
+    }
+    zero.publish("a", "0").await.unwrap();
+    one.publish("a", "1").await.unwrap();
+    assert_eq!(zero.drain("a").await, [Seen::said("a", "0")]);
+    assert_eq!(one.drain("a").await, [Seen::said("a", "1")]);
+}
+
+#[tokio::test]
+async fn prefixes_do_not_hear_each_other() {
+    let server = RedisServer::start();
+    let mut config = redis_config(server.url(0));
+    let mut test = Node::linked(&config).await;
+    config.prefix = "other".into();
+    let mut other = Node::linked(&config).await;
+    for node in [&test, &other] {
+        node.subscribe(&["a"]).await;
+    }
+    test.publish("a", "t").await.unwrap();
+    other.publish("a", "o").await.unwrap();
+    assert_eq!(test.drain("a").await, [Seen::said("a", "t")]);
+    assert_eq!(other.drain("a").await, [Seen::said("a", "o")]);
+}
+
+#[tokio::test]
+async fn a_password_opens_all_roads() {
+    let server = RedisServer::start_with(&["--requirepass", "p@ss"]);
+    let url = |password: &str| format!("redis://{password}127.0.0.1:{}/0", server.port());
+    let mut node = Node::linked(&redis_config(url(":p%40ss@"))).await;
+    node.subscribe(&["a"]).await;
+    assert_eq!(node.drain("a").await, []);
+    assert_eq!(node.roster.nodes().await.unwrap(), []);
+    // The default user by name.
+    Node::linked(&redis_config(url("default:p%40ss@"))).await;
+
+    for wrong in ["", ":wrong@"] {
+        let stranger = Node::redis(&redis_config(url(wrong)));
+        assert!(!stranger.redis.as_ref().unwrap().wait_until_delivers(Duration::from_millis(300)).await);
+        let refusal = stranger.publish("a", "x").await;
+        assert!(matches!(refusal, Err(BrokerError::Unreachable(_))), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn urls_that_cannot_work_stop_the_start() {
+    for url in ["rediss://localhost", "redis+unix:///run/redis.sock", "redis://", "nonsense"] {
+        let metrics = Arc::new(Metrics::new());
+        let tasks = Tasks::new(metrics.clone());
+        let config = config(BrokerUrl::Redis(url.into()));
+        assert!(RedisBroker::start(&config, NodeId::random(), &tasks, metrics, SystemClock::new()).is_err(), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn rules_are_there_now_and_after_a_restart() {
+    let mut server = RedisServer::start();
+    let node = Node::linked(&redis_config(server.url(0))).await;
+    let rules = Rules::new(ChannelRules::default(), [("chat".to_owned(), ChannelRules::default())].into());
+    node.redis.as_ref().unwrap().announce_rules(&rules);
+    assert_eq!(stored_rules(&server).await, rules);
+    server.restart();
+    assert_eq!(stored_rules(&server).await, rules);
+}
+
+async fn stored_rules(server: &RedisServer) -> Rules {
+    let asking = async {
+        loop {
+            if let Some(json) = server.run::<Option<Vec<u8>>>(&["GET", "test:rules"]).await {
+                return Rules::parse(&json).unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, asking).await.expect("rules are stored in time")
+}
+
+#[tokio::test]
+async fn gateways_agree_on_secrets() {
+    let server = RedisServer::start();
+    let (a, b) = (Node::linked(&redis_config(server.url(0))).await, Node::linked(&redis_config(server.url(0))).await);
+    let ask = |node: &Node, proposal: &'static str| {
+        let broker = node.redis.clone().unwrap();
+        async move { broker.shared_secrets(proposal, Duration::from_secs(60)).await.unwrap() }
+    };
+    let (first, second) = tokio::join!(ask(&a, "one"), ask(&b, "two"));
+    assert_eq!(first, second);
+    assert!(["one", "two"].contains(&first.as_str()));
+    assert_eq!(ask(&a, "three").await, first);
+    let ttl: i64 = server.run(&["TTL", "test:dev:secrets"]).await;
+    assert!((1..=60).contains(&ttl), "{ttl}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_envelope_are_counted_and_cost_nobody_anything() {
+    let server = RedisServer::start();
+    let mut node = Node::linked(&redis_config(server.url(0))).await;
+    node.subscribe(&["a"]).await;
+    let good = Envelope::Publication(Publication { data: "x".into(), ..Publication::default() }).encode();
+    for bytes in [&b""[..], b"\x01", b"\x02p", b"\x01z", b"\x01c", b"\x01p\xff", &good] {
+        assert_eq!(server.publish("test:0:ch:{a}", bytes).await, 1);
+    }
+    assert_eq!(node.drain("a").await, [Seen::said("a", "x")]);
+    let label = fanfare_gateway::telemetry::metrics::ReasonLabel { reason: "unreadable" };
+    assert_eq!(node.metrics.broker_dropped.get_or_create(&label).get(), 6);
+}
+
+#[tokio::test]
+async fn after_the_end_of_its_tasks_a_broker_refuses() {
+    let server = RedisServer::start();
+    let mut node = Node::linked(&redis_config(server.url(0))).await;
+    node.subscribe(&["a"]).await;
+    assert_eq!(node.tasks.shutdown(LIMIT).await, Ok(()));
+    eventually("it no longer delivers", || node.broker.health() != Health::Delivers).await;
+    assert!(node.broker.publish(&channel("a"), outgoing("x")).await.is_err());
+    assert!(node.broker.subscribe(&[channel("b")]).await.is_err());
+    assert!(node.events.recv().await.is_none(), "the stream ends");
+}

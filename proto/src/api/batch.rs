@@ -1,0 +1,58 @@
+//! Several calls in one request, and one call with its method in the body.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::field::{Text, or_default};
+use super::{BroadcastResult, ChannelsResult, Empty, Error, InfoResult, PublishResult};
+
+/// One call of a batch, from the method's name to its request: `{"publish":{..}}`.
+pub type Command<'a> = BTreeMap<Text<'a>, &'a RawValue>;
+
+/// `batch`: several calls.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Batch<'a> {
+    /// The calls.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub commands: Vec<Command<'a>>,
+    /// Whether a call may begin before the one before it is answered.
+    #[serde(default, deserialize_with = "or_default")]
+    pub parallel: bool,
+}
+
+/// What the calls of a batch were answered with. Stands alone, without `result` around it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BatchResult {
+    /// One for each call, in the order of the request.
+    pub replies: Vec<Reply>,
+}
+
+/// The answer to one call of a batch: `{"publish":{..}}` or `{"error":{..}}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "named as the methods are")]
+pub enum Reply {
+    Publish(PublishResult),
+    Broadcast(BroadcastResult),
+    Subscribe(Empty),
+    Unsubscribe(Empty),
+    Disconnect(Empty),
+    Refresh(Empty),
+    Info(InfoResult),
+    Channels(ChannelsResult),
+    /// Not done.
+    Error(Error),
+}
+
+/// The older form of a call, `POST /api` with the method in the body.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Call<'a> {
+    /// The method's name.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub method: Text<'a>,
+    /// The request; none is the same as an empty one.
+    #[serde(borrow, default)]
+    pub params: Option<&'a RawValue>,
+}

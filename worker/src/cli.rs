@@ -1,0 +1,312 @@
+//! The command line: words to values, values to a publisher, errors to a line that says whose fault it
+//! was and to an exit code: 0 done, 1 failed, 2 wrong usage.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use fanfare_proto::name::{self, NameError};
+use fanfare_worker::publish::personal_channel;
+use fanfare_worker::{Message, Options, PublishError, Publisher, Receipt, open};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{Instrument, info_span};
+
+use crate::telemetry;
+use crate::ticker::{self, Quote, Ticker};
+
+/// More than any rule allows; keeps a mistaken `--data @disk.img` from filling the memory.
+const DATA_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+const PUBLISH_EXAMPLES: &str = "\
+Examples:
+  fanfare-worker publish --to redis://localhost:6379 --channel news --data '{\"text\":\"hello\"}'
+  fanfare-worker publish --to http://localhost:8080 --api-key KEY --user 42 --data '{\"n\":1}'
+  date +'{\"now\":\"%T\"}' | fanfare-worker publish --to redis://localhost:6379 --channel clock --data -
+
+Exit codes: 0 published, 1 not published, 2 wrong usage.";
+
+const TICKER_EXAMPLES: &str = "\
+Example:
+  fanfare-worker ticker --to redis://localhost:6379 --channel ticker --interval 500ms
+
+It runs until it gets SIGTERM or SIGINT, also while the other side is away.";
+
+/// Publishes to Fanfare: straight to the broker (redis://), or through a gateway (http://, https://).
+#[derive(Debug, Parser)]
+#[command(name = "fanfare-worker", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// What to log: error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", env = "FANFARE_TELEMETRY__LOG_LEVEL", default_value = "info")]
+    log_level: String,
+
+    /// Send spans to this OTLP collector, such as http://localhost:4318
+    #[arg(long, global = true, value_name = "URL", env = "FANFARE_TELEMETRY__OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish one message
+    #[command(after_help = PUBLISH_EXAMPLES)]
+    Publish(Publish),
+    /// Publish wandering prices: something to look at
+    #[command(after_help = TICKER_EXAMPLES)]
+    Ticker(Tick),
+}
+
+/// What was asked for cannot be meant. Ends with 2, like what clap itself finds.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Usage(PublishError);
+
+/// Where to publish, and as whom.
+#[derive(Debug, Args)]
+struct Target {
+    /// redis://[user:password@]host[:port][/db] of the broker, or http(s)://host[:port] of a gateway
+    #[arg(long, value_name = "URL", env = "FANFARE_TO", hide_env_values = true)]
+    to: String,
+
+    /// The gateway's `api.key`; for http(s):// only
+    #[arg(long, value_name = "KEY", env = "FANFARE_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+
+    /// Read the API key from a file
+    #[arg(long, value_name = "FILE", env = "FANFARE_API_KEY_FILE", conflicts_with = "api_key")]
+    api_key_file: Option<String>,
+
+    /// The gateways' `broker.prefix`; for redis:// only
+    #[arg(long, value_name = "PREFIX", env = "FANFARE_BROKER__PREFIX", default_value = "fanfare")]
+    prefix: String,
+
+    /// How long publishing may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+struct Publish {
+    #[command(flatten)]
+    target: Target,
+
+    #[command(flatten)]
+    recipient: Recipient,
+
+    /// With --user: the namespace of personal channels
+    #[arg(long, value_name = "NAMESPACE", conflicts_with = "channel")]
+    user_namespace: Option<String>,
+
+    /// JSON, or @FILE to read it from, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
+    data: String,
+
+    /// A label for clients; may be given several times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair)]
+    tags: Vec<(String, String)>,
+
+    /// The id of a client that does not get it
+    #[arg(long, value_name = "CLIENT")]
+    exclude_client: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Recipient {
+    /// Everyone on this channel
+    #[arg(long, value_parser = channel)]
+    channel: Option<String>,
+
+    /// One user, on every device, by the personal channel
+    #[arg(long)]
+    user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Tick {
+    #[command(flatten)]
+    target: Target,
+
+    /// Where to publish
+    #[arg(long, default_value = "ticker", value_parser = channel)]
+    channel: String,
+
+    /// Time between two ticks
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    interval: Duration,
+
+    /// End after so many ticks
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+}
+
+/// Runs the process: parses, sets up, publishes, reports.
+pub(crate) fn run() -> ExitCode {
+    // Ends the process with 2 on wrong usage and with 0 after --help.
+    let cli = Cli::parse();
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+/// Telemetry is set up before the async runtime begins and closed after its end, because the exporter
+/// blocks.
+fn execute(cli: Cli) -> anyhow::Result<()> {
+    let _telemetry = telemetry::init(&cli.log_level, cli.otlp_endpoint.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("async runtime")?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Publish(publish) => publish.run().await,
+            Command::Ticker(tick) => tick.run().await,
+        }
+    })
+}
+
+impl Target {
+    fn open(&self) -> anyhow::Result<Box<dyn Publisher>> {
+        let api_key = match &self.api_key_file {
+            Some(file) => Some(read_key(file).with_context(|| format!("--api-key-file {file}"))?),
+            None => self.api_key.clone(),
+        };
+        let options = Options { api_key, prefix: self.prefix.clone(), deadline: self.timeout, ..Options::default() };
+        Ok(open(&self.to, options).map_err(Usage)?)
+    }
+}
+
+impl Publish {
+    async fn run(self) -> anyhow::Result<()> {
+        let message = self.message()?;
+        let channel = message.channel.clone();
+        let publisher = self.target.open()?;
+        let span = info_span!("publish", channel);
+        let receipt = publisher.publish(message).instrument(span).await?;
+        say(&match receipt {
+            Receipt { gateways: None, .. } => format!("published to {channel}"),
+            Receipt { gateways: Some(0), .. } => format!("published to {channel}, where nobody listens"),
+            Receipt { gateways: Some(1), .. } => format!("published to {channel}, which one gateway listens to"),
+            Receipt { gateways: Some(n), .. } => format!("published to {channel}, which {n} gateways listen to"),
+        });
+        Ok(())
+    }
+
+    fn message(&self) -> anyhow::Result<Message> {
+        let channel = match &self.recipient {
+            Recipient { channel: Some(channel), .. } => channel.clone(),
+            Recipient { user, .. } => {
+                personal_channel(self.user_namespace.as_deref(), user.as_deref().unwrap_or_default()).map_err(Usage)?
+            }
+        };
+        let mut message = Message::new(channel, read_data(&self.data)?);
+        message.tags = self.tags.iter().cloned().collect();
+        message.exclude_client.clone_from(&self.exclude_client);
+        Ok(message)
+    }
+}
+
+impl Tick {
+    async fn run(self) -> anyhow::Result<()> {
+        let publisher = self.target.open()?;
+        let quotes = vec![Quote::new("FAN", 120.0), Quote::new("HORN", 48.5), Quote::new("DRUM", 9.75)];
+        let ticker = Ticker { channel: self.channel, interval: self.interval, count: self.count, quotes };
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        // A tick under way is dropped: prices that nobody waits for.
+        tokio::select! {
+            result = ticker::run(ticker, publisher.as_ref()) => Ok(result?),
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    }
+}
+
+/// One line for the error, one for whose fault it is and what may help.
+fn report(error: &anyhow::Error) -> ExitCode {
+    complain(&format!("error: {error:#}"));
+    if error.is::<Usage>() {
+        complain("try 'fanfare-worker --help'");
+        return ExitCode::from(2);
+    }
+    if let Some(error) = error.downcast_ref::<PublishError>() {
+        let advice = match error {
+            error if error.is_retryable() => "trying again may help",
+            error if error.is_rejected() => "it was not published, and trying again will not help",
+            _ => "nothing was sent",
+        };
+        complain(&format!("fault of {}: {advice}", error.fault()));
+    }
+    ExitCode::FAILURE
+}
+
+#[allow(clippy::print_stdout, reason = "a command line's answer")]
+fn say(line: &str) {
+    // Not println: a closed pipe is no reason to panic.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+#[allow(clippy::print_stderr, reason = "a command line's complaint")]
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn read_data(data: &str) -> anyhow::Result<Vec<u8>> {
+    match data.strip_prefix('@') {
+        Some(file) => {
+            let open = File::open(Path::new(file)).with_context(|| format!("--data {data}"))?;
+            read_all(open).with_context(|| format!("--data {data}"))
+        }
+        None if data == "-" => read_all(io::stdin().lock()).context("standard input"),
+        None => Ok(data.as_bytes().to_vec()),
+    }
+}
+
+fn read_all(source: impl Read) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(DATA_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > DATA_BYTES_MAX {
+        bail!("more than {} MiB", DATA_BYTES_MAX >> 20);
+    }
+    Ok(bytes)
+}
+
+/// A file's last newline is an editor's, not the key's.
+fn read_key(file: &str) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+fn channel(text: &str) -> Result<String, NameError> {
+    name::check(text).map(|()| text.to_owned())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("has to be more than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write it like 500ms, 1s or 2m")),
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,232 @@
+//! Through a gateway's server API: for backends that cannot or should not reach the broker. The gateway
+//! applies the channel rules; here an answer is only read, within a deadline and a size.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use super::error::chain;
+use super::{BoxFuture, Fault, Message, Options, PublishError, Publisher, Receipt, trace};
+
+/// The longest answer that is read, in bytes. Real ones have some ten.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Publishes through a gateway.
+pub struct HttpPublisher {
+    client: Client,
+    endpoint: Url,
+    key: HeaderValue,
+    deadline: Duration,
+}
+
+impl std::fmt::Debug for HttpPublisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpPublisher").field("endpoint", &self.endpoint.as_str()).finish()
+    }
+}
+
+/// The body of `POST /api/publish`.
+#[derive(Serialize)]
+struct Request<'a> {
+    channel: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b64data: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tags: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exclude_client: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<Refusal>,
+    result: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: u32,
+    #[serde(default)]
+    message: String,
+}
+
+impl HttpPublisher {
+    /// Takes `http(s)://host[:port][/path]` of a gateway, and [`Options::api_key`]. No connection is made
+    /// yet.
+    ///
+    /// # Errors
+    /// When the URL makes no sense, or when there is no usable key.
+    pub fn open(url: &str, options: Options) -> Result<Self, PublishError> {
+        let endpoint = endpoint(url)?;
+        let key = options.api_key.filter(|key| !key.is_empty());
+        let key = key.ok_or_else(|| PublishError::setup("the gateway's server API needs an API key"))?;
+        let mut key = HeaderValue::from_str(&key)
+            .map_err(|_| PublishError::setup("the API key has characters that no header can carry"))?;
+        key.set_sensitive(true);
+
+        // No redirects: the key must not follow one.
+        let mut builder = Client::builder().timeout(options.deadline).redirect(Policy::none());
+        if endpoint.scheme() == "http" {
+            // Certificates are not needed, and a machine without any must not fail for it.
+            builder = builder.tls_certs_only([]);
+        }
+        if matches!(endpoint.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| PublishError::setup(chain(&error)))?;
+        Ok(Self { client, endpoint, key, deadline: options.deadline })
+    }
+
+    async fn send(&self, message: Message) -> Result<Receipt, PublishError> {
+        let body = request(&message).map_err(|error| PublishError::message(chain(&error)))?;
+        let mut request = self
+            .client
+            .post(self.endpoint.clone())
+            .header("X-API-Key", self.key.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        if let Some(traceparent) = message.traceparent.or_else(trace::current) {
+            request = request.header("traceparent", traceparent);
+        }
+        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(self.unexpected(status));
+        }
+        let body = self.read(&mut response).await?;
+        match serde_json::from_slice(&body) {
+            Ok(Answer { error: Some(refusal), .. }) => Err(PublishError::answered(refusal.code, &refusal.message)),
+            Ok(Answer { result: Some(_), .. }) => Ok(Receipt::default()),
+            Ok(_) | Err(_) => Err(self.stranger("it answered something else")),
+        }
+    }
+
+    async fn read(&self, response: &mut Response) -> Result<Vec<u8>, PublishError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(self.stranger("its answer has no end"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// No answer, or half of one.
+    fn failed(&self, error: reqwest::Error) -> PublishError {
+        let text = if error.is_timeout() {
+            format!("{} did not answer within {:?}", self.endpoint, self.deadline)
+        } else {
+            // The URL is in our own words already.
+            format!("no answer from {}: {}", self.endpoint, chain(&error.without_url()))
+        };
+        PublishError::unknown(Fault::Gateway, text)
+    }
+
+    fn unexpected(&self, status: StatusCode) -> PublishError {
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                PublishError::refused("the gateway does not accept this API key")
+            }
+            StatusCode::NOT_FOUND => PublishError::refused(format!(
+                "there is no server API at {}: is `api.key` set on the gateway?",
+                self.endpoint
+            )),
+            StatusCode::PAYLOAD_TOO_LARGE => PublishError::message("the message is larger than the gateway takes"),
+            StatusCode::TOO_MANY_REQUESTS => PublishError::unknown(Fault::Gateway, "the gateway wants us to slow down"),
+            status if status.is_server_error() => {
+                PublishError::unknown(Fault::Gateway, format!("{} answered {status}", self.endpoint))
+            }
+            status => self.stranger(&format!("it answered {status}")),
+        }
+    }
+
+    fn stranger(&self, what: &str) -> PublishError {
+        PublishError::setup(format!("{} is not a Fanfare gateway's server API: {what}", self.endpoint))
+    }
+}
+
+impl Publisher for HttpPublisher {
+    /// One request after the other over a kept connection: that keeps the order, and gives each message
+    /// its own answer, deadline and trace.
+    fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Result<Receipt, PublishError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(messages.len());
+            for message in messages {
+                answers.push(self.send(message).await);
+            }
+            answers
+        })
+    }
+}
+
+/// `/api/publish` below the given path.
+fn endpoint(url: &str) -> Result<Url, PublishError> {
+    let malformed = |reason: String| PublishError::setup(format!("this is not a gateway's URL: {reason}"));
+    let mut endpoint = Url::parse(url).map_err(|error| malformed(error.to_string()))?;
+    if endpoint.query().is_some() || endpoint.fragment().is_some() || !endpoint.username().is_empty() {
+        return Err(malformed("scheme, host, port and path only".to_owned()));
+    }
+    let mut path = endpoint.path_segments_mut().map_err(|()| malformed("it has no host".to_owned()))?;
+    path.pop_if_empty().extend(["api", "publish"]);
+    drop(path);
+    Ok(endpoint)
+}
+
+/// JSON goes as it is, so that requests can be read; what JSON would not carry byte for byte goes as
+/// Base64, and the gateway judges it by the channel's format.
+fn request(message: &Message) -> serde_json::Result<Vec<u8>> {
+    let json: Option<&RawValue> = serde_json::from_slice(&message.data).ok();
+    let json = json.filter(|json| {
+        json.get().as_bytes() == message.data && !message.data.contains(&b'\n') && !message.data.contains(&b'\r')
+    });
+    let b64data = json.is_none().then(|| STANDARD.encode(&message.data));
+    serde_json::to_vec(&Request {
+        channel: &message.channel,
+        data: json,
+        b64data,
+        tags: &message.tags,
+        exclude_client: message.exclude_client.as_deref(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_keeps_a_path() {
+        for (url, expected) in [
+            ("http://localhost:8080", "http://localhost:8080/api/publish"),
+            ("http://localhost:8080/", "http://localhost:8080/api/publish"),
+            ("https://example.com/push/", "https://example.com/push/api/publish"),
+        ] {
+            assert_eq!(endpoint(url).unwrap().as_str(), expected);
+        }
+        for url in ["http://", "http://x?api_key=1", "http://user:pass@x"] {
+            assert!(endpoint(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_body() {
+        let body = |message: &Message| String::from_utf8(request(message).unwrap()).unwrap();
+        assert_eq!(body(&Message::new("news", r#"{"a": 1}"#)), r#"{"channel":"news","data":{"a": 1}}"#);
+        assert_eq!(body(&Message::new("news", "null")), r#"{"channel":"news","data":null}"#);
+        let mut message = Message::new("news", "1").tag("k", "v");
+        message.exclude_client = Some("c".to_owned());
+        assert_eq!(body(&message), r#"{"channel":"news","data":1,"tags":{"k":"v"},"exclude_client":"c"}"#);
+        // Neither is JSON that a JSON text would carry byte for byte.
+        assert_eq!(body(&Message::new("news", "{\n}")), r#"{"channel":"news","b64data":"ewp9"}"#);
+        assert_eq!(body(&Message::new("news", &b"\xff\x00"[..])), r#"{"channel":"news","b64data":"/wA="}"#);
+    }
+}

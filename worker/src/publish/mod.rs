@@ -1,0 +1,206 @@
+//! What all publishers have in common: the message, the promise, the error. Knows neither HTTP nor
+//! Redis; messages come from the application and go out through [`http`] or [`redis`].
+
+pub mod error;
+pub mod http;
+pub mod redis;
+mod trace;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_proto::name;
+
+pub use error::{Fault, PublishError};
+
+use http::HttpPublisher;
+use redis::RedisPublisher;
+
+/// A boxed future: [`Publisher`] is used as an object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Says things on channels.
+///
+/// - **Order.** Messages of one [`publish_all`](Publisher::publish_all), and calls awaited one after the
+///   other, arrive in that order. Calls at the same time have no order among them.
+/// - **Deadline.** Each call ends within [`Options::deadline`] for each message or batch sent.
+/// - **At least once, if you retry.** After a [retryable](PublishError::is_retryable) error the message may
+///   have been published or not: who publishes again may publish twice.
+/// - Nothing is queued or retried in here, so nothing can overflow: a publisher is as fast as its callers
+///   await it.
+///
+/// # Cancel safety
+/// A call that is dropped may have published any number of its messages.
+pub trait Publisher: fmt::Debug + Send + Sync {
+    /// Publishes messages in their order and answers for each. One that is refused does not hold up
+    /// the others.
+    fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Result<Receipt, PublishError>>>;
+
+    /// Publishes one message.
+    ///
+    /// # Errors
+    /// When it was refused, or when it is unknown whether it arrived; [`PublishError`] tells which.
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<Receipt, PublishError>> {
+        Box::pin(async move {
+            let answers = self.publish_all(vec![message]).await;
+            answers.into_iter().next().expect("one answer for each message")
+        })
+    }
+}
+
+/// Opens the publisher that the URL asks for: `redis://[user:password@]host[:port][/db]`, or
+/// `http(s)://host[:port][/path]` of a gateway. No connection is made yet.
+///
+/// # Errors
+/// When the URL or the options make no sense.
+pub fn open(url: &str, options: Options) -> Result<Box<dyn Publisher>, PublishError> {
+    match url.split_once("://") {
+        Some(("redis", _)) => Ok(Box::new(RedisPublisher::open(url, options)?)),
+        Some(("http" | "https", _)) => Ok(Box::new(HttpPublisher::open(url, options)?)),
+        _ => Err(PublishError::setup("the URL has to begin with redis://, http:// or https://")),
+    }
+}
+
+/// How to publish.
+#[derive(Clone)]
+pub struct Options {
+    /// The gateway's `api.key`; needed for `http(s)://` and used there only.
+    pub api_key: Option<String>,
+    /// The gateways' `broker.prefix`, `fanfare` by default; used for `redis://` only.
+    pub prefix: String,
+    /// How long a message or batch may take, 5 seconds by default.
+    pub deadline: Duration,
+    /// How long channel rules that were read from the broker are relied upon, 30 seconds by default:
+    /// gateways that come back with new ones are heard of within this time. Used for `redis://` only.
+    pub rules_ttl: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            api_key: None,
+            prefix: "fanfare".to_owned(),
+            deadline: Duration::from_secs(5),
+            rules_ttl: Duration::from_secs(30),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("api_key", &self.api_key.as_ref().map(|_| "***"))
+            .field("prefix", &self.prefix)
+            .field("deadline", &self.deadline)
+            .field("rules_ttl", &self.rules_ttl)
+            .finish()
+    }
+}
+
+/// Something to say on a channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Where.
+    pub channel: String,
+    /// What: JSON, or any bytes in a `binary` namespace.
+    pub data: Bytes,
+    /// Small labels for clients.
+    pub tags: BTreeMap<String, String>,
+    /// The id of a client that does not get it: often the one whose request caused it.
+    pub exclude_client: Option<String>,
+    /// W3C trace context, for those who keep their own. If none, the current span's is sent.
+    pub traceparent: Option<String>,
+}
+
+impl Message {
+    /// Data for everyone on a channel.
+    #[must_use]
+    pub fn new(channel: impl Into<String>, data: impl Into<Bytes>) -> Self {
+        Self { channel: channel.into(), data: data.into(), ..Self::default() }
+    }
+
+    /// Data for one user, on every device: published to the personal channel `#USER`. Gateways subscribe
+    /// users to it by `client.subscribe_to_user_personal_channel.enabled`.
+    ///
+    /// # Errors
+    /// When no such channel can be: see [`personal_channel`].
+    pub fn to_user(user: &str, data: impl Into<Bytes>) -> Result<Self, PublishError> {
+        Ok(Self::new(personal_channel(None, user)?, data))
+    }
+
+    /// Adds a label.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(key.into(), value.into());
+        self
+    }
+}
+
+/// The name of a user's personal channel: `#USER`, or `NAMESPACE:#USER`.
+///
+/// # Errors
+/// When the user's id is empty, or holds `#` or `,` (which would name other users), or is not fit for a
+/// channel's name.
+pub fn personal_channel(namespace: Option<&str>, user: &str) -> Result<String, PublishError> {
+    if user.is_empty() || user.contains(['#', ',']) {
+        return Err(PublishError::message(format!("no personal channel can be named after the user id {user:?}")));
+    }
+    let channel = match namespace {
+        None => format!("#{user}"),
+        Some(namespace) if name::is_namespace(namespace) => format!("{namespace}:#{user}"),
+        Some(namespace) => return Err(PublishError::message(format!("{namespace:?} cannot be a namespace's name"))),
+    };
+    name::check(&channel).map_err(|error| PublishError::message(error.to_string()))?;
+    Ok(channel)
+}
+
+/// What is known of a message that was published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// How many gateways the broker handed it to, where that is known: 0 means that nobody listened.
+    pub gateways: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_chooses_the_road() {
+        for url in ["redis://localhost", "redis://:secret@localhost:7000/3"] {
+            assert!(format!("{:?}", open(url, Options::default()).unwrap()).starts_with("RedisPublisher"), "{url}");
+        }
+        let options = Options { api_key: Some("hush".to_owned()), ..Options::default() };
+        for url in ["http://localhost:8080", "https://example.com/push/"] {
+            let publisher = format!("{:?}", open(url, options.clone()).unwrap());
+            assert!(publisher.starts_with("HttpPublisher") && !publisher.contains("hush"), "{publisher}");
+        }
+        for url in ["", "localhost", "ws://localhost", "rediss://localhost", "redis://", "http://", "redis://x/notadb"]
+        {
+            let error = open(url, options.clone()).err().unwrap_or_else(|| panic!("{url} passed"));
+            assert_eq!(error.fault(), Fault::Setup, "{url}: {error}");
+            assert!(!error.is_retryable());
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let publisher = open("redis://user:secret@localhost:7000/3", Options::default()).unwrap();
+        assert!(!format!("{publisher:?}").contains("secret"), "{publisher:?}");
+    }
+
+    #[test]
+    fn personal_channels() {
+        assert_eq!(personal_channel(None, "42").unwrap(), "#42");
+        assert_eq!(personal_channel(Some("people"), "42").unwrap(), "people:#42");
+        for user in ["", "a,b", "a#b", "a b", "a*", "é"] {
+            assert!(personal_channel(None, user).is_err(), "{user}");
+        }
+        assert!(personal_channel(Some("x"), "42").is_err());
+    }
+}
