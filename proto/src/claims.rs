@@ -22,6 +22,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::data::normalise_json;
+
 /// The latest moment that a claim may name: the end of the year 9999, in seconds since 1970. A larger
 /// number is most often a time in milliseconds, which would make a token that never expires.
 pub const SECONDS_MAX: i64 = 253_402_300_799;
@@ -299,24 +301,21 @@ fn payload_claim(
     (base64_name, base64): (&'static str, Option<&RawValue>),
 ) -> Result<Bytes, ClaimsError> {
     let encoded = claim::<String>(base64_name, base64)?.unwrap_or_default();
-    let plain = json.map(|raw| one_line(raw.get()).ok_or(ClaimsError::Claim(name))).transpose()?;
+    let plain = json
+        .map(|raw| one_line(Bytes::copy_from_slice(raw.get().as_bytes())).ok_or(ClaimsError::Claim(name)))
+        .transpose()?;
     if encoded.is_empty() {
         return Ok(plain.unwrap_or_default());
     }
     let engine = if encoded.ends_with('=') { STANDARD } else { STANDARD_NO_PAD };
     let decoded = engine.decode(&encoded).map_err(|_| ClaimsError::Claim(base64_name))?;
-    std::str::from_utf8(&decoded).ok().and_then(one_line).ok_or(ClaimsError::Claim(base64_name))
+    one_line(decoded.into()).ok_or(ClaimsError::Claim(base64_name))
 }
 
-/// JSON that every client can be sent: whole, not too deep, without lone surrogates, and on one line,
-/// because clients split frames at line ends. `null` becomes nothing.
-fn one_line(json: &str) -> Option<Bytes> {
-    // The depth limit is serde_json's own; a parse into values also looks into strings and numbers.
-    match serde_json::from_str::<serde_json::Value>(json).ok()? {
-        serde_json::Value::Null => Some(Bytes::new()),
-        // In valid JSON a raw line end only stands between tokens, where nothing depends on it.
-        _ => Some(json.trim().bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect()),
-    }
+/// JSON that every client can be sent, by the rules for published data. `null` becomes nothing.
+fn one_line(json: Bytes) -> Option<Bytes> {
+    let json = normalise_json(json).ok()?;
+    Some(if json == "null" { Bytes::new() } else { json })
 }
 
 /// For fields that may be missing but not `null`: whatever is there is read.
