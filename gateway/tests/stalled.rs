@@ -1,6 +1,8 @@
 //! A thousand clients that stop reading: each is cut off when its outbox is full, the gateway's memory
 //! stays within its bound all the while, and somebody who does read gets everything in order.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "support/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;

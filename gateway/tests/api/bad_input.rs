@@ -19,6 +19,7 @@ fn malformed() -> Vec<Row> {
         ("two values", "publish", r#"{"channel":"news","data":1}{}"#, 400, 107),
         ("not an object", "publish", "42", 400, 107),
         ("null", "publish", "null", 400, 107),
+        ("fields in a list", "publish", r#"["news",1]"#, 400, 107),
         ("NaN as data", "publish", r#"{"channel":"news","data":NaN}"#, 400, 107),
         ("channel is a number", "publish", r#"{"channel":5,"data":1}"#, 400, 107),
         ("channel twice", "publish", r#"{"channel":"a","channel":"b","data":1}"#, 400, 107),

@@ -32,7 +32,7 @@ async fn not_json() {
 #[tokio::test]
 async fn of_the_wrong_type() {
     let room = Room::open(INSECURE).await;
-    for body in [r#"{"channel":5,"data":1}"#, "[]", "null", r#"{"channel":["a"],"data":1}"#] {
+    for body in [r#"{"channel":5,"data":1}"#, "[]", r#"["elsewhere",1]"#, "null", r#"{"channel":["a"],"data":1}"#] {
         assert_eq!(room.gateway.api_raw("publish", Some(API_KEY), body).await.0, 400, "{body}");
     }
     room.close().await;

@@ -2,6 +2,8 @@
 //! status, against the real binary. Every test also has a bystander on the same gateway, who must not
 //! notice anything.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../support/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;

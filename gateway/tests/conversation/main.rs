@@ -18,6 +18,8 @@
 //! `"<any>"` stands for any value, `"<word>"` for a value that is the same wherever the word stands, also
 //! in what clients send later; a key `"..."` allows further keys beside the ones written.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../support/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;

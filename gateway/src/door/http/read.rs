@@ -120,9 +120,9 @@ fn command_in_batch(command: &wire::Command<'_>, body: &Bytes) -> Result<Request
 }
 
 fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal> {
-    // serde reads a list as a struct whose fields stand in order; a request is an object.
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Refusal::Malformed("a request is a JSON object".to_owned()));
+    // serde would also read a list as the fields in their order, which no caller means.
+    if json.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::Malformed("a request is an object, not a list".to_owned()));
     }
     // The parser's words tell what it met, what it wanted, and where.
     serde_json::from_slice(json).map_err(|wrong| Refusal::Malformed(wrong.to_string()))
