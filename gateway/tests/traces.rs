@@ -1,6 +1,8 @@
 //! Spans on their whole way: made as doors and nodes make them, sent by OTLP over HTTP, and read by a
 //! small collector. One test, because logs and spans are set up once for a process.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
 #[path = "support/collector.rs"]
 #[allow(unreachable_pub, reason = "each suite uses a part of the kit")]
 mod collector;

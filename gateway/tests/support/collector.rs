@@ -28,6 +28,7 @@ pub async fn collector() -> (String, Received) {
     let router = axum::Router::new().route("/v1/traces", post(take)).with_state(received.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
+    #[allow(clippy::disallowed_methods, reason = "the collector ends with the test's runtime")]
     tokio::task::spawn(async move { axum::serve(listener, router).await });
     (address, received)
 }
