@@ -91,6 +91,9 @@ impl From<anyhow::Error> for Failure {
 pub fn run() -> ExitCode {
     // Ends the process by itself on --help and on wrong usage.
     let cli = Cli::parse();
+    // Each client is an open file; many systems start processes with room for 1,024 of the many more
+    // that they allow. Where it fails, the configuration says how few there are.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let done = match cli.command {
         Command::Dev(dev) => dev.run(),
         Command::Serve(serve) => serve.run(),

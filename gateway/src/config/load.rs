@@ -38,6 +38,7 @@ allow_user_limited_channels = true
 
 [shutdown]
 ready_delay = "0s"
+drain = "0s"
 "#;
 
 /// Largest file that is read: a configuration or a secret is small; a mistaken path may not be.

@@ -181,7 +181,8 @@ section! {
 section! {
     /// Client connections.
     RawClient at "client" {
-        /// Everyone may do everything, tokens or not. For tests only.
+        /// Everyone may do what no rule speaks about, tokens or not; private channels and those of other
+        /// users stay closed. For tests only.
         insecure: bool, default "false";
         /// Clients without a token are let in as the anonymous user.
         allow_anonymous: bool, default "false";

@@ -29,6 +29,7 @@ use crate::model::wire::Frame;
 use crate::model::{ByteSize, Close};
 use crate::session::{self, Session};
 use crate::task::Tasks;
+use crate::telemetry::Metrics;
 
 /// How long hyper may take to hand the socket over.
 const HANDOVER: Duration = Duration::from_secs(5);
@@ -80,16 +81,31 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     tasks.spawn("connection", async move {
         let metrics = Arc::clone(door.shared.node.metrics());
         let Some(link) = upgrade.link(door.sizes).await else { return };
-        metrics.sockets.inc();
+        let _open = Open::count(&metrics);
         let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token);
         let ended = drive(link, Client::new(codec, session), reader, door.sizes.write_buffer).await;
-        metrics.sockets.dec();
         if let Ended::Closed(close) = ended {
             metrics.count_disconnect(close.code);
             tracing::debug!(code = close.code, reason = %close.reason, "closed a connection");
         }
     });
     response
+}
+
+/// Counts a socket as open for as long as it lives, however its task ends.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn count(metrics: &Arc<Metrics>) -> Self {
+        metrics.sockets.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.sockets.dec();
+    }
 }
 
 impl Door {

@@ -8,7 +8,7 @@ use crate::model::ByteSize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches, as the configuration names them")]
 pub struct ClientConfig {
-    /// Everyone may do everything, tokens or not. For tests.
+    /// Everyone may do what no rule speaks about, tokens or not. For tests.
     pub insecure: bool,
     /// Clients without a token are let in as the anonymous user.
     pub allow_anonymous: bool,
