@@ -123,8 +123,7 @@ mod tests {
 
     #[test]
     fn any_address_is_asked_on_loopback() {
-        for (listen, host) in
-            [("0.0.0.0:81", "127.0.0.1:81"), ("[::]:81", "[::1]:81"), ("10.1.2.3:81", "10.1.2.3:81")]
+        for (listen, host) in [("0.0.0.0:81", "127.0.0.1:81"), ("[::]:81", "[::1]:81"), ("10.1.2.3:81", "10.1.2.3:81")]
         {
             assert_eq!(ready_of(listen.parse().unwrap()), Target { host: host.into(), path: "/ready".into() });
         }
