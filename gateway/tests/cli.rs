@@ -1,5 +1,6 @@
 //! Runs the real binary: exit codes, what goes to which stream, and the files in the repository that
 //! are made of its manual. `UPDATE_DOCS=1` writes those files instead of comparing them.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as its tests do")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

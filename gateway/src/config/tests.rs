@@ -362,7 +362,7 @@ fn wrong_values_in_the_file() {
 }
 
 #[test]
-fn values_that_do_not_fit_together() {
+fn values_for_clients_that_do_not_fit_together() {
     let cases = [
         (
             "server.listen = \"0.0.0.0:8081\"",
@@ -400,6 +400,15 @@ fn values_that_do_not_fit_together() {
             "client.subscribe_to_user_personal_channel.namespace (gateway.toml:1): there is no namespace \"user\": add \
              a [[channel.namespace]] of that name",
         ),
+    ];
+    for (file, expected) in cases {
+        assert_eq!(problems(file, &[]), [expected], "{file}");
+    }
+}
+
+#[test]
+fn values_of_nodes_that_do_not_fit_together() {
+    let cases = [
         (
             "broker.node_lease = \"5s\"",
             "broker.node_lease (gateway.toml:1): is less than three of broker.heartbeat_interval, so a lost one could \
@@ -604,6 +613,11 @@ fn secrets_are_never_said() {
     let loaded = good("", &environment);
     assert!(!format!("{loaded:?}").contains("hunter2"), "{loaded:?}");
     assert!(!print::effective(&loaded.settings).contains("hunter2"));
+
+    let flags = vec![Flag { flag: "--broker", path: "broker.url", value: "redis://:hunter2@host".into() }];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.into())).into();
+    let sources = Sources { environment, flags, ..Sources::none(Purpose::Serve, machine()) };
+    assert!(!format!("{sources:?}").contains("hunter2"), "{sources:?}");
 }
 
 #[test]
