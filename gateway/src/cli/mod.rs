@@ -35,7 +35,7 @@ const EXIT_CONFIG: u8 = 78;
 #[command(name = "fanfare-gateway", version, about, arg_required_else_help = true)]
 #[command(after_help = "\
 Examples:
-  fanfare-gateway dev                              try it out: a demo page, a token, a command to publish
+  fanfare-gateway dev                              try it out on this machine
   fanfare-gateway print-config > gateway.toml      a configuration to start from
   fanfare-gateway check-config -c gateway.toml     tell all that is wrong with it
   fanfare-gateway serve -c gateway.toml            run it

@@ -11,7 +11,8 @@
 //! Knows neither the process's environment nor its flags: both are handed in.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::manual::variable;
@@ -55,8 +56,8 @@ pub enum Purpose {
     LookUp,
 }
 
-/// Everything that can tell us something.
-#[derive(Clone, Debug)]
+/// Everything that can tell us something. Holds secrets: `Debug` leaves values out.
+#[derive(Clone)]
 pub struct Sources {
     /// What it is for.
     pub purpose: Purpose,
@@ -70,8 +71,8 @@ pub struct Sources {
     pub machine: Machine,
 }
 
-/// A flag that sets a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A flag that sets a key. May hold a password: `Debug` leaves the value out.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Flag {
     /// `--listen`
     pub flag: &'static str,
@@ -79,6 +80,24 @@ pub struct Flag {
     pub path: &'static str,
     /// As it was typed.
     pub value: String,
+}
+
+impl fmt::Debug for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.flag)
+    }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources")
+            .field("purpose", &self.purpose)
+            .field("file", &self.file)
+            .field("environment", &self.environment.keys())
+            .field("flags", &self.flags)
+            .field("machine", &self.machine)
+            .finish()
+    }
 }
 
 /// A good configuration.
@@ -180,7 +199,7 @@ pub(crate) fn paths() -> impl Iterator<Item = String> {
     keys.chain(std::iter::once(NAMESPACES.to_owned()))
 }
 
-fn variable_text(value: &OsString) -> Result<String, String> {
+fn variable_text(value: &OsStr) -> Result<String, String> {
     match value.to_str() {
         Some("") => Err("is set but empty: give it a value, or unset it".into()),
         Some(text) => Ok(text.to_owned()),
@@ -189,7 +208,7 @@ fn variable_text(value: &OsString) -> Result<String, String> {
 }
 
 /// Editors and `echo` end a file with a newline, which is no part of a secret; only one is taken off.
-fn named_file_text(file: &OsString) -> Result<String, String> {
+fn named_file_text(file: &OsStr) -> Result<String, String> {
     if file.is_empty() {
         return Err("is set but empty: give it a file's path, or unset it".into());
     }

@@ -2,7 +2,7 @@
 //! prints: the printed file, the docs, complaints.
 
 use crate::config::settings::Written;
-use crate::config::value::Value;
+use crate::config::value::{EXAMPLE_SECRET, Value};
 
 /// A section: keys under one path.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,9 @@ impl Key {
     #[must_use]
     pub fn shown(&self) -> String {
         let (Unset::Default(text) | Unset::Example(text)) = self.unset;
+        if text == EXAMPLE_SECRET {
+            return format!("{text:?}");
+        }
         (self.show)(&Written::Text(text.to_owned())).expect("the manual's values are well-formed: a test reads each")
     }
 

@@ -50,3 +50,6 @@ pub struct Config {
     /// How a node goes down.
     pub shutdown: ShutdownConfig,
 }
+
+#[cfg(test)]
+mod tests;

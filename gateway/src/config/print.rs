@@ -8,9 +8,6 @@ use crate::config::manual::{Key, Section, Unset};
 use crate::config::raw::{NAMESPACES, RawChannelOptions, SECTIONS};
 use crate::config::settings::{Origin, Settings};
 
-/// Width of comments, the `# ` included.
-const WIDTH: usize = 100;
-
 const HEAD: &str = "\
 # Every key of the gateway's configuration. `#key = value` shows what a key is when it is not set, or,
 # where the text says what it is then, an example; take the `#` away to set it.
@@ -92,9 +89,7 @@ fn origin(origin: &Origin) -> String {
 
 fn comment(out: &mut String, lines: &[&str]) {
     for line in lines {
-        let line = format!("#{}", line.trim_end());
-        debug_assert!(line.len() <= WIDTH + 10, "wrap the doc comment: {line}");
-        let _ = writeln!(out, "{line}");
+        let _ = writeln!(out, "#{}", line.trim_end());
     }
 }
 
@@ -111,6 +106,7 @@ pub fn markdown() -> String {
         for key in section.keys {
             let default = match key.unset {
                 Unset::Default(_) => format!("`{}`", key.shown()),
+                Unset::Example(_) if key.is_secret => "unset".to_owned(),
                 Unset::Example(_) => format!("unset; e.g. `{}`", key.shown()),
             };
             let in_dev = dev.get(&format!("{}.{}", section.path, key.name)).and_then(|set| (key.show)(&set.value));

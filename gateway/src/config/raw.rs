@@ -219,7 +219,7 @@ section! {
         /// Off by default. The channel is `#USER`.
         enabled: bool, default "false";
         /// Makes it `NAMESPACE:#USER`. Unset: no namespace, the rules of `channel.default`.
-        namespace: String, example "user";
+        namespace: String, example "chat";
     }
 }
 
@@ -230,7 +230,7 @@ section! {
         algorithms: Vec<Algorithm>, default r#"["HS256"]"#;
         /// The secret that tokens are signed with; 32 random bytes or more. Better set by
         /// FANFARE_AUTH__TOKEN__HMAC_SECRET_FILE than here.
-        hmac_secret: Secret, example "at-least-32-bytes-of-randomness";
+        hmac_secret: Secret, example "change-me";
         /// When set, a token's `aud` must name it.
         audience: String, example "fanfare";
         /// When set, a token's `iss` must be it.
@@ -244,7 +244,7 @@ section! {
         /// As `auth.token.algorithms`.
         algorithms: Vec<Algorithm>, example r#"["HS256"]"#;
         /// As `auth.token.hmac_secret`.
-        hmac_secret: Secret, example "at-least-32-bytes-of-randomness";
+        hmac_secret: Secret, example "change-me";
         /// As `auth.token.audience`.
         audience: String, example "fanfare";
         /// As `auth.token.issuer`.
@@ -289,7 +289,7 @@ section! {
     /// The server API, for backends.
     RawApi at "api" {
         /// What backends send as `X-API-Key`. Unset: the API is off.
-        key: Secret, example "a-long-random-key";
+        key: Secret, example "change-me";
         /// Largest body of a request.
         body_size_limit: ByteSize, default "1MiB";
     }

@@ -78,8 +78,11 @@ fn misplaced(path: &str) -> Option<String> {
         return Some("is a list: write each namespace as [[channel.namespace]], with double brackets".into());
     }
     let below = format!("{path}.");
-    if SECTIONS.iter().any(|section| section.path == path || section.path.starts_with(&below)) {
-        return Some(format!("is a section: write [{path}], and its keys below"));
+    if SECTIONS.iter().any(|section| section.path == path) {
+        return Some(format!("is a section, not a value: write [{path}], and its keys below it"));
+    }
+    if let Some(section) = SECTIONS.iter().find(|section| section.path.starts_with(&below)) {
+        return Some(format!("is not a value: it holds sections such as [{}]", section.path));
     }
     let key = known().find(|key| path.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with('.')))?;
     Some(format!("there is no such key: {key} is a value, not a section"))

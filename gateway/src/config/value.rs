@@ -15,6 +15,9 @@ use crate::model::ByteSize;
 /// What stands for a secret wherever it would be shown.
 pub(crate) const MASK: &str = "***";
 
+/// What the manual shows for a secret. Refused, because everybody knows it.
+pub(crate) const EXAMPLE_SECRET: &str = "change-me";
+
 /// Why a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
@@ -114,6 +117,7 @@ impl Value for Secret {
     fn from_text(text: &str) -> Result<Self, Wrong> {
         match text {
             "" => Err(Wrong::Because("is empty: give it a value, or leave it out".into())),
+            EXAMPLE_SECRET => Err(Wrong::Because("is still the example: take a secret of your own".into())),
             MASK => Err(Wrong::Because("is the mask that print-config shows: give the secret itself".into())),
             text => Ok(Self::new(text)),
         }
@@ -192,16 +196,11 @@ impl Value for BrokerUrl {
     }
 }
 
+/// The driver's own complaint is left out: it may quote the URL, which may hold a password.
 fn check_redis(url: &str) -> Result<(), Wrong> {
     use redis::IntoConnectionInfo;
-    // The driver's own words, without the URL, which may hold a password.
-    let detail = |error: redis::RedisError| error.detail().unwrap_or("it cannot be read").to_owned();
-    match url.into_connection_info() {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            Err(Wrong::Because(format!(r#"is not a good Redis URL ({}): write "redis://host:port/db""#, detail(error))))
-        }
-    }
+    let wrong = |_| Wrong::Because(r#"is not a good Redis URL: write "redis://host:port/db""#.into());
+    url.into_connection_info().map(|_| ()).map_err(wrong)
 }
 
 fn later(what: &str) -> Wrong {
