@@ -96,3 +96,26 @@ async fn a_thousand_stalled_readers() {
     gateway.assert_running();
     drop(stalled);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_publication_is_not_kept_for_each_reader() {
+    const READERS: usize = 100;
+    let gateway = Gateway::start("[client]\ninsecure = true\n").await;
+    let mut readers = Vec::with_capacity(READERS);
+    for _ in 0..READERS {
+        let mut reader = Socket::open(gateway.listen).await;
+        reader.connect(&json!({})).await;
+        reader.subscribe(2, "large").await;
+        readers.push(reader);
+    }
+    let before = gateway.resident_memory();
+    let large = "x".repeat(900 * 1024);
+    let answer = gateway.api("publish", &json!({ "channel": "large", "data": large })).await;
+    assert!(answer["error"].is_null(), "{answer}");
+    for reader in &mut readers {
+        assert_eq!(reader.publication().await.1.as_str().map(str::len), Some(large.len()));
+    }
+    let grown = gateway.resident_memory().saturating_sub(before);
+    let bound = 16 * 1024 * 1024 + READERS as u64 * OVERHEAD_BYTES;
+    assert!(grown < bound, "{grown} bytes more for {READERS} readers of {} bytes", large.len());
+}

@@ -8,6 +8,10 @@ pub const CHANNEL_NAME_BYTES_MAX: usize = 255;
 /// official clients' parsers give up.
 pub const DATA_DEPTH_MAX: usize = 128;
 
+/// Most commands in one message. An empty command is one byte in Protobuf and some hundred in memory: a
+/// message full of them must not cost its size a hundred times over. Far above what clients batch.
+pub const COMMANDS_PER_MESSAGE_MAX: usize = 4096;
+
 /// Default for the largest message from a client, in bytes (`client.message_size_limit`).
 pub const MESSAGE_BYTES_DEFAULT: usize = 64 * 1024;
 

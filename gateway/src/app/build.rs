@@ -96,6 +96,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics,
             tracing,
+            patience: config.broker.command_timeout,
         });
         node.start(events, &back);
         let sessions = Arc::new(session::Shared::new(

@@ -71,9 +71,9 @@ pub async fn dev(mut config: Config, options: DevOptions, warnings: Vec<String>)
     let page = demo::router(demo_page(&app.config, address));
     announce(&app.config, address);
     app.back.spawn("demo ticker", ticker(Arc::clone(&app.sessions.node), app.back.stop()));
-    Gateway::open(app, listeners, Some(page)).drain_on_signal().await;
+    let ended = Gateway::open(app, listeners, Some(page)).drain_on_signal().await;
     drop(guard);
-    Ok(())
+    ended
 }
 
 fn free_ports(config: &ServerConfig, options: DevOptions) -> anyhow::Result<Listeners> {

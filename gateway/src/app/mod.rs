@@ -36,10 +36,10 @@ pub async fn serve(config: Config, warnings: Vec<String>) -> anyhow::Result<()> 
         tracing::warn!("{warning}");
     }
     let gateway = Gateway::start(config, id, guard.tracing())?;
-    gateway.drain_on_signal().await;
+    let ended = gateway.drain_on_signal().await;
     // Sends the last spans.
     drop(guard);
-    Ok(())
+    ended
 }
 
 /// A gateway that serves.
@@ -83,10 +83,20 @@ impl Gateway {
         drain::drain(&self.app, self.accepting).await;
     }
 
-    async fn drain_on_signal(self) {
-        let signal = signal::wait().await;
-        tracing::info!(signal, "going down");
+    /// Serves until a signal comes.
+    async fn drain_on_signal(self) -> anyhow::Result<()> {
+        let (front, back) = (self.app.front.fatal(), self.app.back.fatal());
+        let broken = tokio::select! {
+            signal = signal::wait() => {
+                tracing::info!(signal, "going down");
+                false
+            }
+            () = front.cancelled() => true,
+            () = back.cancelled() => true,
+        };
         self.drain().await;
+        anyhow::ensure!(!broken, "a part that all rely upon has panicked; this is a bug");
+        Ok(())
     }
 
     /// `page` brings routes of its own.
@@ -96,13 +106,16 @@ impl Gateway {
         let vitals = vitals(&app, Arc::clone(&draining));
         let public = router::public(app.door(), app.origins(), vitals.clone(), app.api_router(), page);
         let accepting = app.front.stop().child_token();
-        app.front.spawn("listener", listeners.public.serve(public, app.gate(), app.front.clone(), accepting.clone()));
+        app.front.spawn_essential(
+            "listener",
+            listeners.public.serve(public, app.gate(), app.front.clone(), accepting.clone()),
+        );
         // Probes and metrics answer to the very end.
         let serve =
             listeners.internal.serve(router::internal(vitals), app.internal_gate(), app.back.clone(), app.back.stop());
-        app.back.spawn("internal listener", serve);
+        app.back.spawn_essential("internal listener", serve);
         let wheel = Arc::clone(&app.sessions.wheel);
-        app.back.spawn("wheel", wheel.run(app.back.stop()));
+        app.back.spawn_essential("wheel", wheel.run(app.back.stop()));
         tracing::info!(
             node = %app.sessions.node.id(),
             version = env!("CARGO_PKG_VERSION"),

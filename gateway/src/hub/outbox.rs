@@ -164,7 +164,6 @@ impl Outbox {
     pub fn close(&self, close: Close) {
         let mut queue = self.shared.queue.lock();
         queue.close.get_or_insert(close);
-        queue.corked = false;
         drop(queue);
         self.shared.reader.wake();
     }
@@ -251,7 +250,10 @@ impl OutboxReader {
     pub fn finish(&mut self, close: &Close, batch: &mut VecDeque<Frame>) {
         let mut queue = self.shared.queue.lock();
         queue.close.get_or_insert_with(|| close.clone());
-        queue.take(batch, usize::MAX);
+        // What waits behind a cork waits for a first word that will never come.
+        if !queue.corked {
+            queue.take(batch, usize::MAX);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Outbox;
-use crate::model::{ByteSize, ConnectionId, Directive, SessionId, UserId};
+use crate::model::{ByteSize, Close, ConnectionId, Directive, SessionId, UserId};
 
 /// A connection that has said who it is.
 #[derive(Clone, Debug)]
@@ -83,6 +83,13 @@ impl People {
     /// Gives an order to each connection it is about; answers how many took it.
     pub fn direct(&self, target: &Target, directive: &Directive) -> usize {
         self.find(target).iter().filter(|member| member.outbox.direct(directive.clone()).is_ok()).count()
+    }
+
+    /// Ends each connection it is about, whatever their sessions are doing; answers how many there were.
+    pub fn close(&self, target: &Target, close: &Close) -> usize {
+        let members = self.find(target);
+        members.iter().for_each(|member| member.outbox.close(close.clone()));
+        members.len()
     }
 
     fn find(&self, target: &Target) -> Vec<Member> {

@@ -199,7 +199,7 @@ fn orders_reach_a_users_connections_and_pile_up_only_so_far() {
         });
     }
     assert_eq!((hub.people().count(), hub.people().users()), (3, 2));
-    let order = Directive::Disconnect(CloseCode::ForceDisconnect.into());
+    let order = Directive::Refresh { ttl: None };
     let mut target =
         Target { user: UserId::new("42"), connection: None, session: None, except: vec![mine[0].connection] };
     assert_eq!(hub.people().direct(&target, &order), 1);
@@ -211,6 +211,9 @@ fn orders_reach_a_users_connections_and_pile_up_only_so_far() {
         assert_eq!(hub.people().direct(&target, &order), 2);
     }
     assert_eq!(hub.people().direct(&target, &order), 0);
+    let close = CloseCode::ForceDisconnect.into();
+    target.except = vec![mine[0].connection];
+    assert_eq!(hub.people().close(&target, &close), 1);
     hub.people().leave(mine[0].connection);
     hub.people().leave(mine[1].connection);
     assert_eq!((hub.people().count(), hub.people().users()), (1, 1));
@@ -225,4 +228,27 @@ fn an_alarm_is_seen_once() {
     let mut batch = VecDeque::new();
     assert_eq!(a.poll(&mut batch), Poll::Ready(Signal::Tick));
     assert_eq!(a.poll(&mut batch), Poll::Pending);
+}
+
+#[test]
+fn an_end_is_heard_while_the_session_is_at_work_and_an_order_is_not() {
+    let mut a = Listener::open();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut batch = VecDeque::new();
+    a.outbox.direct(Directive::Refresh { ttl: None }).unwrap();
+    assert_eq!(a.reader.poll(&mut cx, &mut batch, ByteSize(0), true), Poll::Pending);
+    a.outbox.close(CloseCode::ForceDisconnect.into());
+    let close = Signal::Close(CloseCode::ForceDisconnect.into());
+    assert_eq!(a.reader.poll(&mut cx, &mut batch, ByteSize(0), true), Poll::Ready(close));
+}
+
+#[test]
+fn nothing_goes_out_behind_a_cork_that_was_never_drawn() {
+    let mut a = Listener::with_limit(1 << 20);
+    a.outbox.push(frame("1")).unwrap();
+    let close = CloseCode::Shutdown.into();
+    a.outbox.close(CloseCode::Shutdown.into());
+    let mut batch = VecDeque::new();
+    a.reader.finish(&close, &mut batch);
+    assert!(batch.is_empty());
 }

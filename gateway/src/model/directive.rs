@@ -1,17 +1,16 @@
 //! What the node orders a session to do: the road by which a server API call, made on any node,
-//! reaches the sessions it is about.
+//! reaches the sessions it is about. Ending a connection is no directive: it waits for nothing and goes
+//! through the outbox's own close.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ChannelName, Close};
+use super::ChannelName;
 
 /// An order to one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Directive {
-    /// End the connection.
-    Disconnect(Close),
     /// Leave a channel and tell the client.
     Unsubscribe {
         /// The channel to leave.
@@ -32,11 +31,9 @@ pub enum Directive {
         /// When the subscription ends, in seconds since 1970; none if it does not.
         expire_at: Option<i64>,
     },
-    /// Prolong the connection, or end it.
+    /// Prolong the connection.
     Refresh {
         /// How long it is good for from now on; none if it does not expire.
         ttl: Option<Duration>,
-        /// True ends the connection as expired.
-        expired: bool,
     },
 }

@@ -3,48 +3,64 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_proto::code::unsubscribe;
+use fanfare_proto::code::{CloseCode, unsubscribe};
 use fanfare_proto::envelope::{Control, Order};
 
 use super::Node;
 use crate::hub::Target;
 use crate::model::{ChannelName, Close, ConnectionId, Directive, SessionId, UserId};
 
+/// What is done with the connections an order is about.
+#[derive(Debug)]
+enum Action {
+    /// They end, now.
+    Close(Close),
+    /// Their sessions are told.
+    Direct(Directive),
+}
+
 impl Node {
     /// Carries an order out. One that makes no sense comes from a newer or a foreign sender: it is
     /// logged and left.
     pub(super) fn obey(&self, control: Control) {
-        let Some((target, directive)) = control.order.and_then(|order| self.translate(order)) else {
+        let Some((target, action)) = control.order.and_then(|order| self.translate(order)) else {
             tracing::warn!(sender = %control.sender, "an order that this version does not understand was left undone");
             return;
         };
-        let reached = self.parts.hub.people().direct(&target, &directive);
-        tracing::debug!(user = %target.user, reached, ?directive, "carried out an order");
+        let people = self.parts.hub.people();
+        let reached = match &action {
+            Action::Close(close) => people.close(&target, close),
+            Action::Direct(directive) => people.direct(&target, directive),
+        };
+        tracing::debug!(user = %target.user, reached, ?action, "carried out an order");
     }
 
-    fn translate(&self, order: Order) -> Option<(Target, Directive)> {
+    fn translate(&self, order: Order) -> Option<(Target, Action)> {
         match order {
             Order::Disconnect(order) => {
                 let except = order.whitelist.iter().filter_map(|client| ConnectionId::parse(client)).collect();
                 let close = Close::custom(u16::try_from(order.code).ok()?, &order.reason);
-                Some((Target { except, ..target(order.target?)? }, Directive::Disconnect(close)))
+                Some((Target { except, ..target(order.target?)? }, Action::Close(close)))
             }
             Order::Unsubscribe(order) => {
                 let channel = ChannelName::parse(&order.channel).ok()?;
                 let code = unsubscribe::SERVER;
                 let directive = Directive::Unsubscribe { channel, code, reason: unsubscribe::reason(code) };
-                Some((target(order.target?)?, directive))
+                Some((target(order.target?)?, Action::Direct(directive)))
             }
             Order::Subscribe(order) => {
                 let channel = ChannelName::parse(&order.channel).ok()?;
                 let expire_at = (order.expire_at > 0).then_some(order.expire_at);
                 let (info, data) = (shared(order.info), shared(order.data));
-                Some((target(order.target?)?, Directive::Subscribe { channel, info, data, expire_at }))
+                Some((target(order.target?)?, Action::Direct(Directive::Subscribe { channel, info, data, expire_at })))
+            }
+            Order::Refresh(order) if order.expired => {
+                Some((target(order.target?)?, Action::Close(CloseCode::Expired.into())))
             }
             Order::Refresh(order) => {
                 let left_ms = order.expire_at.saturating_mul(1000).saturating_sub(self.parts.clock.unix_ms());
                 let ttl = (order.expire_at > 0).then(|| Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
-                Some((target(order.target?)?, Directive::Refresh { ttl, expired: order.expired }))
+                Some((target(order.target?)?, Action::Direct(Directive::Refresh { ttl })))
             }
         }
     }

@@ -49,6 +49,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// What is traced.
     pub tracing: Tracing,
+    /// How long a client's subscribe may take in all.
+    pub patience: Duration,
 }
 
 /// One gateway node.
@@ -70,9 +72,9 @@ impl Node {
 
     /// Starts what goes on by itself: the pump, the sweep and the lease, until `tasks` stop.
     pub fn start(self: &Arc<Self>, events: Events, tasks: &Tasks) {
-        tasks.spawn("pump", pump::run(Arc::clone(self), events, tasks.stop()));
-        tasks.spawn("sweep", sweep::run(Arc::clone(self), tasks.stop()));
-        tasks.spawn("lease", lease::run(Arc::clone(self), tasks.stop()));
+        tasks.spawn_essential("pump", pump::run(Arc::clone(self), events, tasks.stop()));
+        tasks.spawn_essential("sweep", sweep::run(Arc::clone(self), tasks.stop()));
+        tasks.spawn_essential("lease", lease::run(Arc::clone(self), tasks.stop()));
     }
 
     /// This node's id.

@@ -16,6 +16,9 @@ use crate::task::striped::Striped;
 /// How many channels may wait for the broker at once without waiting for each other.
 const STRIPES: usize = 1024;
 
+/// Channels that may linger without listeners.
+const IDLE_MAX: usize = 10_000;
+
 /// What this node holds at the broker.
 #[derive(Debug)]
 pub(super) struct Holdings {
@@ -23,8 +26,8 @@ pub(super) struct Holdings {
     stripes: Striped,
     /// Confirmed by the broker.
     held: Mutex<HashSet<ChannelName>>,
-    /// Perhaps without listeners, since when; the sweep looks. As many as channels, so bounded by
-    /// connections x `client.channel_limit`.
+    /// Perhaps without listeners, since when; the sweep looks. Over [`IDLE_MAX`] nobody's return is waited
+    /// for, so that clients who come and go cannot pile up subscriptions at the broker.
     idle: Mutex<HashMap<ChannelName, Duration>>,
 }
 
@@ -50,17 +53,35 @@ impl Node {
         subscriber: Subscriber,
         opening: Option<Frame>,
     ) -> Result<(), BrokerError> {
-        let _stripe = self.holdings.stripes.lock(channel).await;
-        let held = self.holdings.held.lock().contains(channel);
-        if !held {
-            // Noted first: if this future is dropped or fails while the broker says yes, the sweep
-            // gives the channel back.
-            self.note_idle(channel);
-            self.parts.broker.subscribe(std::slice::from_ref(channel)).await?;
-            self.holdings.held.lock().insert(channel.clone());
+        let subscribe = async {
+            let _stripe = self.holdings.stripes.lock(channel).await;
+            self.hold(channel).await?;
+            self.parts.hub.add(channel, connection, subscriber, opening);
+            Ok(())
+        };
+        // Others may be waiting for the broker with the same stripe, each for its whole deadline.
+        tokio::time::timeout(self.parts.patience, subscribe).await.unwrap_or(Err(BrokerError::Timeout))
+    }
+
+    /// Sees to it that the broker delivers the channel here. The stripe is taken.
+    async fn hold(&self, channel: &ChannelName) -> Result<(), BrokerError> {
+        if self.holdings.held.lock().contains(channel) {
+            return Ok(());
         }
-        self.parts.hub.add(channel, connection, subscriber, opening);
-        Ok(())
+        // Noted first: if this future is dropped or times out while the broker says yes, the sweep gives
+        // the channel back.
+        self.note_idle(channel);
+        let subscribed = self.parts.broker.subscribe(std::slice::from_ref(channel)).await;
+        match &subscribed {
+            Ok(()) => {
+                self.holdings.held.lock().insert(channel.clone());
+            }
+            Err(BrokerError::Timeout) => {}
+            Err(BrokerError::Unreachable(_) | BrokerError::Refused(_)) => {
+                self.holdings.idle.lock().remove(channel);
+            }
+        }
+        subscribed
     }
 
     /// Ends what [`Node::subscribe`] began; the broker's subscription stays a moment in case somebody
@@ -79,7 +100,9 @@ impl Node {
     pub(super) fn take_idle(&self, age: Duration) -> Vec<ChannelName> {
         let now = self.parts.clock.now();
         let mut taken = Vec::new();
-        self.holdings.idle.lock().retain(|channel, since| {
+        let mut idle = self.holdings.idle.lock();
+        let age = if idle.len() > IDLE_MAX { Duration::ZERO } else { age };
+        idle.retain(|channel, since| {
             let old = now.saturating_sub(*since) >= age;
             if old {
                 taken.push(channel.clone());

@@ -115,6 +115,10 @@ impl Session {
             shared,
         };
         session.arm();
+        if session.shared.is_ending() {
+            // Too late for the bell that told the others.
+            session.outbox.alarm().ring();
+        }
         (session, reader)
     }
 
@@ -125,6 +129,7 @@ impl Session {
     pub async fn handle(&mut self, command: Command) -> Flow {
         let id = command.id;
         let done = match (&self.state, command.ask) {
+            (State::Fresh, Ask::Connect(_)) if self.shared.is_ending() => Err(CloseCode::Shutdown.into()),
             (State::Fresh, Ask::Connect(connect)) => Box::pin(self.connect(id, connect)).await,
             (State::Fresh | State::Refused, _) | (State::Live(_), Ask::Connect(_)) => Err(CloseCode::BadRequest.into()),
             (State::Live(_), Ask::Pong) => self.pong(),
@@ -157,7 +162,7 @@ impl Session {
 
     /// Looks which deadlines have passed.
     pub fn tick(&mut self) -> Flow {
-        if self.shared.ending.load(Ordering::SeqCst) {
+        if self.shared.is_ending() {
             return CloseCode::Shutdown.into();
         }
         let now = self.shared.now();
@@ -260,6 +265,10 @@ impl Shared {
         // SeqCst: set before the alarms ring, seen by the sessions that they wake.
         self.ending.store(true, Ordering::SeqCst);
         self.wheel.ring_all();
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     fn trust(&self) -> Trust {

@@ -18,7 +18,6 @@ impl Session {
     /// The session must be dropped if the future is.
     pub async fn obey(&mut self, directive: Directive) -> Flow {
         let flow = match directive {
-            Directive::Disconnect(close) => Flow::Close(close),
             Directive::Unsubscribe { channel, code, reason } => {
                 if self.part(&channel).unwrap_or(false) {
                     self.push(Some(&channel), &Push::Unsubscribe { code, reason });
@@ -28,8 +27,7 @@ impl Session {
             Directive::Subscribe { channel, info, data, expire_at } => {
                 Box::pin(self.subscribe_by_order(channel, info, data, expire_at)).await
             }
-            Directive::Refresh { expired: true, .. } => CloseCode::Expired.into(),
-            Directive::Refresh { ttl, expired: false } => {
+            Directive::Refresh { ttl } => {
                 let at = ttl
                     .map(|ttl| self.shared.unix_s().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)));
                 if let State::Live(live) = &mut self.state {

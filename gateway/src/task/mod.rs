@@ -18,6 +18,8 @@ use crate::telemetry::Metrics;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// An essential task has panicked.
+    fatal: CancellationToken,
     metrics: Arc<Metrics>,
     names: Arc<Mutex<std::collections::BTreeMap<&'static str, usize>>>,
 }
@@ -26,12 +28,28 @@ impl Tasks {
     /// An empty set.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), metrics, names: Arc::default() }
+        let (stop, fatal) = (CancellationToken::new(), CancellationToken::new());
+        Self { tracker: TaskTracker::new(), stop, fatal, metrics, names: Arc::default() }
     }
 
     /// Runs a future as a task. A panic ends that task only; it is logged and counted.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
-        let guard = Guard::enter(self, name);
+        self.run(Guard::enter(self, name, false), future);
+    }
+
+    /// The same for a task that everything else relies upon: its panic is the process's affair
+    /// ([`Tasks::fatal`]), because a node that lives on without it would serve nobody and look healthy.
+    pub fn spawn_essential(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        self.run(Guard::enter(self, name, true), future);
+    }
+
+    /// Cancelled when an essential task has panicked.
+    #[must_use]
+    pub fn fatal(&self) -> CancellationToken {
+        self.fatal.clone()
+    }
+
+    fn run(&self, guard: Guard, future: impl Future<Output = ()> + Send + 'static) {
         #[allow(clippy::disallowed_methods, reason = "the one place that spawns")]
         let _handle = tokio::spawn(self.tracker.track_future(async move {
             let _guard = guard;
@@ -71,13 +89,14 @@ impl Tasks {
 /// Counts a task in while it runs and, when it ends by unwinding, as a panic.
 struct Guard {
     name: &'static str,
+    essential: bool,
     tasks: Tasks,
 }
 
 impl Guard {
-    fn enter(tasks: &Tasks, name: &'static str) -> Self {
+    fn enter(tasks: &Tasks, name: &'static str, essential: bool) -> Self {
         *tasks.names.lock().entry(name).or_default() += 1;
-        Self { name, tasks: tasks.clone() }
+        Self { name, essential, tasks: tasks.clone() }
     }
 }
 
@@ -93,7 +112,43 @@ impl Drop for Guard {
         drop(names);
         if std::thread::panicking() {
             self.tasks.metrics.task_panics.inc();
-            tracing::error!(task = self.name, "a task panicked; this is a bug, and only that task has ended");
+            if self.essential {
+                tracing::error!(
+                    task = self.name,
+                    "a task panicked that all rely upon; this is a bug, and the node goes down"
+                );
+                self.tasks.fatal.cancel();
+            } else {
+                tracing::error!(task = self.name, "a task panicked; this is a bug, and only that task has ended");
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_is_fatal_where_all_rely_upon_the_task() {
+        let metrics = Arc::new(Metrics::new());
+        let tasks = Tasks::new(Arc::clone(&metrics));
+        tasks.spawn("one of many", async { panic!("on purpose") });
+        while metrics.task_panics.get() < 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!tasks.fatal().is_cancelled());
+        tasks.spawn_essential("the one", async { panic!("on purpose") });
+        tasks.fatal().cancelled().await;
+        assert_eq!(metrics.task_panics.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_end_is_named() {
+        let tasks = Tasks::new(Arc::new(Metrics::new()));
+        let stop = tasks.stop();
+        tasks.spawn("good", async move { stop.cancelled().await });
+        tasks.spawn("stubborn", std::future::pending());
+        assert_eq!(tasks.shutdown(Duration::from_millis(50)).await, Err(vec![("stubborn", 1)]));
     }
 }

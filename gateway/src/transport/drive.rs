@@ -36,11 +36,12 @@ pub enum Ended {
 /// Runs a conversation over a link until one side ends it. `batch` is how much is taken from the outbox
 /// at once: about the link's write buffer.
 pub async fn drive<L: Link>(link: L, mut talk: impl Conversation, reader: OutboxReader, batch: ByteSize) -> Ended {
-    let mut out = Out { link, reader, batch: VecDeque::new(), size: batch, dirty: false };
+    let mut out = Out { link, reader, batch: VecDeque::new(), size: batch, dirty: false, put_off: None };
     let ended = loop {
         let flow = match poll_fn(|cx| out.poll_turn(cx, false)).await {
-            Turn::Message(message) => out.attend(talk.receive(message)).await,
-            Turn::Directive(directive) => out.attend(talk.obey(directive)).await,
+            // Boxed: most connections are idle, and an idle one should not keep room for a command.
+            Turn::Message(message) => Box::pin(out.attend(talk.receive(message))).await,
+            Turn::Directive(directive) => Box::pin(out.attend(talk.obey(directive))).await,
             Turn::Tick => Ok(talk.tick()),
             Turn::Ended(ended) => Err(ended),
         };
@@ -53,7 +54,7 @@ pub async fn drive<L: Link>(link: L, mut talk: impl Conversation, reader: Outbox
     // Leaves its channels before the goodbye, which may take seconds.
     drop(talk);
     if let Ended::Closed(close) = &ended {
-        out.goodbye(close.clone()).await;
+        Box::pin(out.goodbye(close.clone())).await;
     }
     ended
 }
@@ -66,7 +67,13 @@ struct Out<L> {
     size: ByteSize,
     /// The link's buffer holds something.
     dirty: bool,
+    /// A tick waits; so many messages have gone before it.
+    put_off: Option<usize>,
 }
+
+/// Messages that may go before a tick. What came while the session was at work counts as come in time:
+/// a pong that nobody had looked at yet, above all.
+const BEFORE_TICK: usize = 256;
 
 enum Turn {
     Message(Frame),
@@ -100,17 +107,26 @@ impl<L: Link> Out<L> {
         match signal {
             Some(Signal::Close(close)) => return Poll::Ready(Turn::Ended(Ended::Closed(close))),
             Some(Signal::Directive(directive)) => return Poll::Ready(Turn::Directive(directive)),
-            Some(Signal::Tick) => return Poll::Ready(Turn::Tick),
+            Some(Signal::Tick) => self.put_off = self.put_off.or(Some(0)),
             Some(Signal::Frames) | None => {}
         }
         if busy {
             return Poll::Pending;
         }
-        self.link.poll_receive(cx).map(|received| match received {
-            Received::Message(message) => Turn::Message(message),
-            Received::Broken(close) => Turn::Ended(Ended::Closed(close)),
-            Received::Gone => Turn::Ended(Ended::Gone),
-        })
+        if self.put_off.is_some_and(|messages| messages >= BEFORE_TICK) {
+            self.put_off = None;
+            return Poll::Ready(Turn::Tick);
+        }
+        match self.link.poll_receive(cx) {
+            Poll::Ready(Received::Message(message)) => {
+                self.put_off = self.put_off.map(|messages| messages + 1);
+                Poll::Ready(Turn::Message(message))
+            }
+            Poll::Ready(Received::Broken(close)) => Poll::Ready(Turn::Ended(Ended::Closed(close))),
+            Poll::Ready(Received::Gone) => Poll::Ready(Turn::Ended(Ended::Gone)),
+            Poll::Pending if self.put_off.take().is_some() => Poll::Ready(Turn::Tick),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Moves what the outbox holds towards the socket; answers what else the outbox says.

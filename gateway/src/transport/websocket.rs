@@ -2,12 +2,13 @@
 //! close codes of our own.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::{Sink, SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -80,7 +81,8 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     let tasks = door.tasks.clone();
     tasks.spawn("connection", async move {
         let metrics = Arc::clone(door.shared.node.metrics());
-        let Some(link) = upgrade.link(door.sizes).await else { return };
+        // Boxed, as all that is needed for a moment only: an idle connection keeps its task's largest state.
+        let Some(link) = Box::pin(upgrade.link(door.sizes)).await else { return };
         let _open = Open::count(&metrics);
         let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token);
         let ended = drive(link, Client::new(codec, session), reader, door.sizes.write_buffer).await;
@@ -214,14 +216,16 @@ impl Upgrade {
         let config = WebSocketConfig::default()
             .read_buffer_size(sizes.read_buffer.bytes())
             .write_buffer_size(sizes.write_buffer.bytes())
-            // Bounded by `poll_ready`: no frame goes in while the buffer waits for the socket.
+            // Bounded by us: no frame goes in while the buffer waits for the socket (`poll_ready`), none
+            // is larger than the buffer (`Rest`), and no pong is owed twice (`owes_pong`).
             .max_write_buffer_size(usize::MAX)
             .max_message_size(Some(sizes.message_max.bytes()))
             .max_frame_size(Some(sizes.message_max.bytes()));
         let early = parts.read_buf.to_vec();
         let socket =
             WebSocketStream::from_partially_read(parts.io.into_inner(), early, Role::Server, Some(config)).await;
-        Some(WebSocket { socket, broken: false, _seat: self.seat })
+        let piece = sizes.write_buffer.bytes().max(1);
+        Some(WebSocket { socket, piece, rest: None, owes_pong: false, broken: false, _seat: self.seat })
     }
 }
 
@@ -229,6 +233,14 @@ impl Upgrade {
 #[derive(Debug)]
 pub struct WebSocket {
     socket: WebSocketStream<TcpStream>,
+    /// Messages over this many bytes go out in fragments: tungstenite copies what it is given and keeps
+    /// the room for ever, and a large publication must not cost each of its readers a copy.
+    piece: usize,
+    /// What is still to be given of such a message.
+    rest: Option<Bytes>,
+    /// A ping came. Nothing more is read before the pong is out: whoever pings and does not read would
+    /// fill the write buffer without end.
+    owes_pong: bool,
     /// The other end broke the transport's rules: nothing more can be read.
     broken: bool,
     _seat: Option<Seat>,
@@ -237,11 +249,21 @@ pub struct WebSocket {
 impl Link for WebSocket {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         loop {
-            let received = match std::task::ready!(self.socket.poll_next_unpin(cx)) {
+            if self.owes_pong {
+                if ready!(self.socket.poll_flush_unpin(cx)).is_err() {
+                    return Poll::Ready(Received::Gone);
+                }
+                self.owes_pong = false;
+            }
+            let received = match ready!(self.socket.poll_next_unpin(cx)) {
                 Some(Ok(Message::Text(text))) => Received::Message(Frame::Text(text.into())),
                 Some(Ok(Message::Binary(bytes))) => Received::Message(Frame::Binary(bytes)),
                 // tungstenite answers pings and closes by itself; after a close the stream ends.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Ping(_))) => {
+                    self.owes_pong = true;
+                    continue;
+                }
+                Some(Ok(Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => continue,
                 Some(Err(error)) => self.explain(&error),
                 None => Received::Gone,
             };
@@ -250,20 +272,34 @@ impl Link for WebSocket {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        self.socket.poll_ready_unpin(cx).map_err(|_| Gone)
+        loop {
+            ready!(self.socket.poll_ready_unpin(cx)).map_err(|_| Gone)?;
+            let Some(mut rest) = self.rest.take() else { return Poll::Ready(Ok(())) };
+            let next = rest.split_to(self.piece.min(rest.len()));
+            let last = rest.is_empty();
+            if !last {
+                self.rest = Some(rest);
+            }
+            self.give(WireFrame::message(next, OpCode::Data(Data::Continue), last))?;
+        }
     }
 
     fn start_send(&mut self, frame: Frame) -> Result<(), Gone> {
         // As raw frames: text of ours is UTF-8 by construction and need not be checked for each reader.
-        let (bytes, kind) = match frame {
+        let (mut bytes, kind) = match frame {
             Frame::Text(bytes) => (bytes, Data::Text),
             Frame::Binary(bytes) => (bytes, Data::Binary),
         };
-        let frame = WireFrame::message(bytes, OpCode::Data(kind), true);
-        Sink::start_send(std::pin::Pin::new(&mut self.socket), Message::Frame(frame)).map_err(|_| Gone)
+        if bytes.len() > self.piece {
+            self.rest = Some(bytes.split_off(self.piece));
+        }
+        self.give(WireFrame::message(bytes, OpCode::Data(kind), self.rest.is_none()))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        if self.rest.is_some() {
+            ready!(self.poll_ready(cx))?;
+        }
         self.socket.poll_flush_unpin(cx).map_err(|_| Gone)
     }
 
@@ -290,6 +326,10 @@ impl Link for WebSocket {
 }
 
 impl WebSocket {
+    fn give(&mut self, frame: WireFrame) -> Result<(), Gone> {
+        Sink::start_send(std::pin::Pin::new(&mut self.socket), Message::Frame(frame)).map_err(|_| Gone)
+    }
+
     fn explain(&mut self, error: &Error) -> Received {
         let (code, reason) = match error {
             Error::Capacity(_) => (1009, "message too big"),

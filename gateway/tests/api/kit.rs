@@ -165,6 +165,7 @@ impl House {
             clock: TestClock::at_unix_ms(NOW_MS),
             metrics: metrics.clone(),
             tracing: Tracing::default(),
+            patience: Duration::from_secs(1),
         });
         let config = ApiConfig { key: key.map(Secret::new), body_size_limit: ByteSize(BODY_BYTES_MAX) };
         let api = Arc::new(Api::new(node));

@@ -153,3 +153,13 @@ async fn tiny_commands_2_500_in_one_frame() {
     }
     room.close().await;
 }
+
+#[tokio::test]
+async fn more_commands_in_one_frame_than_anybody_batches() {
+    let room = Room::open(INSECURE).await;
+    let mut guest = room.guest().await;
+    // 4,096 are carried out; the next one ends the connection.
+    guest.text(r#"{"send":{}}"#.repeat(5_000)).await;
+    guest.expect_close(3501).await;
+    room.close().await;
+}

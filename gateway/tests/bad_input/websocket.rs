@@ -1,5 +1,7 @@
 //! Frames that no library would send. What Autobahn's cases cover is in `conformance/`.
 
+use std::time::Duration;
+
 use tokio::io::AsyncWriteExt as _;
 
 use crate::room::{INSECURE, Room};
@@ -58,5 +60,27 @@ async fn hanging_up_in_the_middle_of_a_frame() {
     guest.subscribe(2, "lobby").await;
     guest.tcp().write_all(&raw_head(true, TEXT, 100)).await.unwrap();
     drop(guest);
+    room.close().await;
+}
+
+#[tokio::test]
+async fn pings_from_one_who_does_not_read_the_pongs() {
+    const MUCH: usize = 256 * 1024 * 1024;
+    let room = Room::open(INSECURE).await;
+    let mut stranger = room.stranger().await;
+    let before = room.gateway.resident_memory();
+    let pings = raw_frame(true, 9, &[b'x'; 125]).repeat(512);
+    let mut sent = 0;
+    // Once the pongs find no room the gateway reads no more, and then neither does the kernel take more.
+    while sent < MUCH {
+        let write = tokio::time::timeout(Duration::from_secs(2), stranger.tcp().write_all(&pings));
+        match write.await {
+            Ok(Ok(())) => sent += pings.len(),
+            Ok(Err(_)) | Err(_) => break,
+        }
+    }
+    assert!(sent < MUCH, "all pings were taken");
+    let grown = room.gateway.resident_memory().saturating_sub(before);
+    assert!(grown < 16 * 1024 * 1024, "{grown} bytes more after {sent} bytes of pings");
     room.close().await;
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::{API_KEY, Gateway};
 use crate::redis::RedisServer;
-use crate::{open_to_all, reader};
+use crate::{client, open_to_all, reader};
 
 #[tokio::test]
 async fn by_every_road_to_every_node_in_one_order() {
@@ -14,8 +14,9 @@ async fn by_every_road_to_every_node_in_one_order() {
     let (a, b) = tokio::join!(Gateway::start(&config), Gateway::start(&config));
     let (mut on_a, mut on_b) = (reader(&a, "ann").await, reader(&b, "ben").await);
 
-    on_a.text(r#"{"id":3,"publish":{"channel":"news","data":"from a client"}}"#).await;
-    on_a.reply(3).await;
+    let mut cleo = client(&a, "cleo").await;
+    cleo.text(r#"{"id":3,"publish":{"channel":"news","data":"from a client"}}"#).await;
+    cleo.reply(3).await;
     b.api("publish", &json!({ "channel": "news", "data": "from the API" })).await;
     let http =
         open(&format!("http://{}", a.listen), Options { api_key: Some(API_KEY.to_owned()), ..Options::default() })

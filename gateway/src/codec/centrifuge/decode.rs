@@ -3,6 +3,7 @@
 use fanfare_proto::centrifuge::command::{self as wire, CommandError, Request};
 use fanfare_proto::centrifuge::schema;
 use fanfare_proto::code::CloseCode;
+use fanfare_proto::limits::COMMANDS_PER_MESSAGE_MAX;
 
 use super::Decoded;
 use crate::model::command::{Ask, Command, Connect, Subscribe};
@@ -13,8 +14,8 @@ pub(super) fn all(commands: impl Iterator<Item = Result<wire::Command, CommandEr
     let mut decoded = Decoded::default();
     for command in commands {
         match command.ok().and_then(one) {
-            Some(command) => decoded.commands.push(command),
-            None => {
+            Some(command) if decoded.commands.len() < COMMANDS_PER_MESSAGE_MAX => decoded.commands.push(command),
+            Some(_) | None => {
                 decoded.then = Some(CloseCode::BadRequest.into());
                 break;
             }
