@@ -11,14 +11,17 @@ impl Session {
     pub(super) async fn refresh(&mut self, id: u32, token: &str) -> Result<(), Refusal> {
         let verified = self.shared.auth.verify_connection(token, self.shared.unix_s()).await;
         let token = verified.map_err(Self::refuse_connection_token)?;
+        let insecure = self.shared.config.insecure;
         let live = self.live()?;
         if token.user != live.user {
             // A connection never changes hands.
             return Err(CloseCode::InvalidToken.into());
         }
-        live.expires_at = token.expires_at;
+        // Expiry does not count in an insecure gateway, as on connect.
+        live.expires_at = token.expires_at.filter(|_| !insecure);
         live.info = token.info;
-        let ttl = token.expires_at.map(|expires_at| self.shared.until(expires_at));
+        let expires_at = live.expires_at;
+        let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
         self.reply(id, &Reply::Refresh { client: self.connection, ttl });
         Ok(())
     }

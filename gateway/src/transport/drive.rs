@@ -18,7 +18,7 @@ use crate::model::wire::Frame;
 use crate::model::{ByteSize, Close, Directive};
 use crate::session::Flow;
 
-/// How long the other end may take to hear a goodbye.
+/// How long the other end may take to hear a goodbye, last words and close together.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The same for one that is cut off because it does not read.
@@ -169,7 +169,8 @@ impl<L: Link> Out<L> {
 
     async fn goodbye(mut self, close: Close) {
         let slow = close.code == CloseCode::Slow.code();
-        let patience = if slow { GOODBYE_SLOW } else { GOODBYE };
+        // Half for the last words, half for the close.
+        let patience = if slow { GOODBYE_SLOW } else { GOODBYE / 2 };
         if slow {
             // It did not read before; last words would only stand in the way of the goodbye.
             self.batch.clear();
