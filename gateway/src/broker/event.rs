@@ -22,7 +22,8 @@ pub enum BrokerEvent {
         /// What was said, with the publisher's trace context.
         outgoing: Outgoing,
     },
-    /// An order about some sessions, from any node. May come twice; orders are such that twice is once.
+    /// An order about some sessions, from any node. Comes once: a second time it could close a session
+    /// that was made since.
     Control(Box<Control>),
     /// Publications of this channel may be missing between the one before and the one after.
     Gap {

@@ -93,6 +93,8 @@ impl RedisBroker {
             clock,
             stop: tasks.stop(),
             last: None,
+            birth: None,
+            done: control::Done::default(),
         };
         tasks.spawn("redis control log", reader.run());
 
