@@ -1,5 +1,6 @@
 //! What names mean, and what becomes of their messages: publications go to the node, announcements of
-//! orders to the [`super::control`] task, probes to the [`super::pulse`].
+//! orders to the [`super::control`] task, probes to the [`super::pulse`]. What cannot be read, or is not
+//! what its channel carries, ends here.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use fanfare_proto::script;
 use tokio::sync::{Notify, mpsc};
 
 use super::control::News;
-use super::pulse::Vitals;
+use super::pulse::{Announced, Vitals};
 use super::wire;
 use crate::broker::BrokerEvent;
 use crate::model::ChannelName;
@@ -32,6 +33,8 @@ pub(super) struct Sorter {
     /// Told when `control` was full: the control task then reads the log, where everything is.
     pub(super) missed: Arc<Notify>,
     pub(super) vitals: Arc<Vitals>,
+    /// Which channels carry JSON.
+    pub(super) announced: Arc<Announced>,
     pub(super) metrics: Arc<Metrics>,
     /// The first unreadable message is logged, all are counted.
     pub(super) warned: bool,
@@ -77,7 +80,13 @@ impl Sorter {
     fn published(&mut self, channel: &ChannelName, payload: Bytes) -> Option<BrokerEvent> {
         match Envelope::decode(payload) {
             Ok(Envelope::Publication(publication)) => {
-                Some(BrokerEvent::Published { channel: channel.clone(), outgoing: wire::decode(publication) })
+                match wire::decode(publication, self.announced.format(channel.as_str())) {
+                    Ok(outgoing) => Some(BrokerEvent::Published { channel: channel.clone(), outgoing }),
+                    Err(error) => {
+                        self.unreadable(channel.as_str(), &error.to_string());
+                        None
+                    }
+                }
             }
             Ok(Envelope::Control(_)) => {
                 self.unreadable(channel.as_str(), "an order on a channel");

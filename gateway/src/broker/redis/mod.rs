@@ -70,10 +70,12 @@ impl RedisBroker {
 
         let (news_sender, news) = mpsc::channel(control::NEWS_MAX);
         let missed = Arc::new(Notify::new());
+        let announced = Arc::new(pulse::Announced::default());
         let sorter = listener::Sorter {
             control: news_sender,
             missed: missed.clone(),
             vitals: vitals.clone(),
+            announced: announced.clone(),
             metrics: metrics.clone(),
             warned: false,
         };
@@ -98,7 +100,6 @@ impl RedisBroker {
         };
         tasks.spawn("redis control log", reader.run());
 
-        let announced = Arc::new(pulse::Announced::default());
         let pulse = pulse::Pulse {
             link: link.clone(),
             subscriber: subscriber.clone(),
@@ -126,10 +127,10 @@ impl RedisBroker {
     }
 
     /// Keeps these rules in Redis for those who publish past the gateways: written now, after each
-    /// reconnect and with each heartbeat.
+    /// reconnect and with each heartbeat. From now on they decide which channels carry JSON: what is none
+    /// is not let in there. Until then all do.
     pub fn announce_rules(&self, rules: &Rules) {
-        *self.announced.rules.lock() = Some(rules.print());
-        self.announced.changed.notify_one();
+        self.announced.set(rules.clone());
     }
 
     /// Agrees with other gateways on throw-away secrets: the first one's proposal holds, for `ttl`
