@@ -112,6 +112,10 @@ async fn gateways_agree_on_secrets() {
     assert_eq!(ask(&a, "three").await, first);
     let ttl: i64 = server.run(&["TTL", "test:dev:secrets"]).await;
     assert!((1..=60).contains(&ttl), "{ttl}");
+    // They hold on for whoever asked last.
+    assert_eq!(a.redis.as_ref().unwrap().shared_secrets("four", Duration::from_secs(600)).await.unwrap(), first);
+    let ttl: i64 = server.run(&["TTL", "test:dev:secrets"]).await;
+    assert!((61..=600).contains(&ttl), "{ttl}");
 }
 
 #[tokio::test]

@@ -134,17 +134,18 @@ impl RedisBroker {
     }
 
     /// Agrees with other gateways on throw-away secrets: the first one's proposal holds, for `ttl`
-    /// (whole seconds, at least one).
+    /// (whole seconds, at least one) from when anybody last asked.
     ///
     /// # Errors
     /// When Redis was not reached.
     pub async fn shared_secrets(&self, proposed: &str, ttl: Duration) -> Result<String, BrokerError> {
         let key = self.keys.dev_secrets();
         let mut ask = pipe();
+        let ttl = ttl.as_secs().max(1);
         // Atomic: between the two the secrets could expire.
         ask.atomic();
-        ask.cmd("SET").arg(&key).arg(proposed).arg("NX").arg("EX").arg(ttl.as_secs().max(1)).ignore();
-        ask.cmd("GET").arg(&key);
+        ask.cmd("SET").arg(&key).arg(proposed).arg("NX").arg("EX").arg(ttl).ignore();
+        ask.cmd("GETEX").arg(&key).arg("EX").arg(ttl);
         let (secrets,): (String,) = self.link.admin(&ask).await?;
         Ok(secrets)
     }
