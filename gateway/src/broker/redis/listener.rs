@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_proto::envelope::Envelope;
 use fanfare_proto::script;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use super::control::News;
 use super::pulse::{Announced, Vitals};
 use super::wire;
 use crate::broker::BrokerEvent;
+use crate::broker::event::Room;
 use crate::model::ChannelName;
 use crate::redis_link::subscriber::Listener;
 use crate::telemetry::Metrics;
@@ -74,6 +75,12 @@ impl Listener for Sorter {
             Topic::Probe => None,
         }
     }
+
+    fn hold(event: &mut BrokerEvent, bytes: OwnedSemaphorePermit) {
+        if let BrokerEvent::Published { room, .. } = event {
+            *room = Some(Room::new(bytes));
+        }
+    }
 }
 
 impl Sorter {
@@ -81,7 +88,7 @@ impl Sorter {
         match Envelope::decode(payload) {
             Ok(Envelope::Publication(publication)) => {
                 match wire::decode(publication, self.announced.format(channel.as_str())) {
-                    Ok(outgoing) => Some(BrokerEvent::Published { channel: channel.clone(), outgoing }),
+                    Ok(outgoing) => Some(BrokerEvent::Published { channel: channel.clone(), outgoing, room: None }),
                     Err(error) => {
                         self.unreadable(channel.as_str(), &error.to_string());
                         None

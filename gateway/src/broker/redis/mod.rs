@@ -21,11 +21,12 @@ use fanfare_proto::script;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+use super::event::{INTAKE_BYTES_MAX, Room};
 use super::{BoxFuture, Broker, BrokerError, Bus, Events, Health, Outgoing, Published};
 use crate::config::section::{BrokerConfig, BrokerUrl};
 use crate::model::time::Clock;
 use crate::model::{ChannelName, NodeId};
-use crate::redis_link::subscriber::{Subscriber, Surroundings};
+use crate::redis_link::subscriber::{Intake, Subscriber, Surroundings};
 use crate::redis_link::{Link, LinkError, Script, SetupError, Target, Timing, cmd, pipe};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -82,7 +83,8 @@ impl RedisBroker {
         let probe = keys.probe(&node.to_string());
         let permanent = vec![(Arc::from(keys.control()), Topic::Control), (Arc::from(probe.as_str()), Topic::Probe)];
         let surroundings = Surroundings { tasks, metrics: metrics.clone(), clock: clock.clone() };
-        let subscriber = Arc::new(Subscriber::start(&target, timing, permanent, sorter, intake.clone(), surroundings));
+        let room = Intake { events: intake.clone(), bytes: Room::all(), bytes_max: INTAKE_BYTES_MAX };
+        let subscriber = Arc::new(Subscriber::start(&target, timing, permanent, sorter, room, surroundings));
 
         let reader = control::Reader {
             link: link.clone(),
