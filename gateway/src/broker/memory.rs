@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use fanfare_proto::envelope::Control;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+use super::event::Room;
 use super::roster::{Announcement, NodeRecord, matches};
 use super::{BoxFuture, Broker, BrokerError, BrokerEvent, Bus, Events, Health, Outgoing, Published, Roster};
 use crate::config::section::BrokerConfig;
@@ -20,6 +21,8 @@ use crate::telemetry::Metrics;
 #[derive(Debug)]
 pub struct MemoryBroker {
     intake: mpsc::Sender<BrokerEvent>,
+    /// Bytes of publications that may wait.
+    room: Arc<Semaphore>,
     /// How long a publisher waits for room.
     patience: Duration,
     wanted: RwLock<HashSet<ChannelName, foldhash::fast::RandomState>>,
@@ -38,6 +41,7 @@ impl MemoryBroker {
         metrics.broker_up.set(1);
         let broker = Self {
             intake,
+            room: Room::all(),
             patience: config.command_timeout,
             wanted: RwLock::default(),
             announced: Mutex::default(),
@@ -48,8 +52,15 @@ impl MemoryBroker {
     }
 
     /// Waits for room: whoever publishes faster than this node delivers is slowed down.
-    async fn put(&self, event: BrokerEvent) -> Result<(), BrokerError> {
-        let sent = tokio::time::timeout(self.patience, self.intake.send(event)).await;
+    async fn put(&self, mut event: BrokerEvent) -> Result<(), BrokerError> {
+        let putting = async {
+            if let BrokerEvent::Published { outgoing, room, .. } = &mut event {
+                let bytes = self.room.clone().acquire_many_owned(Room::needed(outgoing.publication.data.len())).await;
+                *room = Some(Room::new(bytes.expect("nobody closes the room")));
+            }
+            self.intake.send(event).await
+        };
+        let sent = tokio::time::timeout(self.patience, putting).await;
         let waiting = self.intake.max_capacity() - self.intake.capacity();
         self.metrics.broker_intake.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         match sent {
@@ -88,7 +99,7 @@ impl Broker for MemoryBroker {
         Box::pin(async move {
             let wanted = self.wanted.read().contains(channel);
             if wanted {
-                self.put(BrokerEvent::Published { channel: channel.clone(), outgoing }).await?;
+                self.put(BrokerEvent::Published { channel: channel.clone(), outgoing, room: None }).await?;
             }
             Ok(Published::default())
         })

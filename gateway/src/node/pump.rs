@@ -28,7 +28,7 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
 
 fn handle(node: &Node, event: BrokerEvent) {
     match event {
-        BrokerEvent::Published { channel, outgoing } => {
+        BrokerEvent::Published { channel, outgoing, room: _room } => {
             let span = node.parts.tracing.fanout_span(&outgoing.traceparent, namespace(&channel));
             let delivered = node.parts.hub.deliver(&channel, outgoing.publication);
             if let Some(span) = span {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fanfare_gateway::broker::event::INTAKE_BYTES_MAX;
 use fanfare_gateway::broker::{Broker, BrokerError, BrokerEvent, Health, Outgoing};
 use fanfare_gateway::config::section::BrokerUrl;
 use fanfare_gateway::model::{ClientInfo, ConnectionId, Position, Publication, UserId};
@@ -189,6 +190,29 @@ async fn memory_slows_publishers_down_and_then_refuses() {
     if fourth.is_ok() {
         assert_eq!(node.next().await, Seen::said("a", "4"));
     }
+}
+
+/// Few and large: the number of events alone would let them take all of the memory.
+#[tokio::test]
+async fn memory_bounds_what_waits_in_bytes() {
+    let mut config = config(BrokerUrl::Memory);
+    config.command_timeout = std::time::Duration::from_millis(50);
+    let mut node = Node::memory(&config);
+    node.subscribe(&["a"]).await;
+    let large = outgoing(&"x".repeat(INTAKE_BYTES_MAX / 4));
+    for _ in 0..4 {
+        node.broker.publish(&channel("a"), large.clone()).await.unwrap();
+    }
+    assert_eq!(node.publish("a", "no room").await, Err(BrokerError::Timeout));
+    drop(node.next().await);
+    node.publish("a", "room").await.unwrap();
+    // What is larger than all the room takes all of it, and still gets through.
+    for _ in 0..4 {
+        drop(node.next().await);
+    }
+    let huge = outgoing(&"x".repeat(INTAKE_BYTES_MAX + 1));
+    node.broker.publish(&channel("a"), huge).await.unwrap();
+    assert_eq!(node.publish("a", "no room").await, Err(BrokerError::Timeout));
 }
 
 #[tokio::test]

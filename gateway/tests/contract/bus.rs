@@ -8,6 +8,9 @@ use crate::{LIMIT, Node, Seen, World, eventually, on_all_brokers, redis_config};
 
 on_all_brokers!(orders_reach_every_node_in_one_order);
 
+/// Where the log lies.
+const LOG: &str = "test:control:log";
+
 /// An order that can be told from others by its sender.
 fn order(sender: &str) -> Control {
     let target = Some(Target { user: "42".into(), ..Target::default() });
@@ -113,6 +116,79 @@ async fn a_log_that_does_not_reach_back_is_noticed() {
     assert_eq!(far.next().await, Seen::Ordered("4".into()));
     assert_eq!(far.metrics.control_log_overruns.get(), 1);
     assert_eq!(near.metrics.control_log_overruns.get(), 0);
+}
+
+/// Puts the log aside, as a snapshot does.
+async fn keep_log(server: &RedisServer) {
+    assert!(server.run::<bool>(&["COPY", LOG, "kept"]).await);
+}
+
+/// A Redis that comes back with the log it had then.
+async fn restore_log(server: &RedisServer) {
+    assert!(server.run::<bool>(&["COPY", "kept", LOG, "REPLACE"]).await);
+}
+
+#[tokio::test]
+async fn an_older_log_is_not_carried_out_again() {
+    let server = RedisServer::start();
+    let config = redis_config(server.url(0));
+    let old = Node::linked(&config).await;
+    send(&old, &["before its time"]).await;
+    let last = log_ids(&server).await.pop().unwrap();
+    while server_ms(&server).await <= last + 50 {}
+    let mut node = Node::linked(&config).await;
+    send(&old, &["1", "2"]).await;
+    keep_log(&server).await;
+    send(&old, &["3"]).await;
+    assert_eq!(take(&mut node, 3).await, ordered(&["1", "2", "3"]));
+
+    restore_log(&server).await;
+    server.kill_subscribers().await;
+    eventually("the older log is noticed", || node.metrics.control_log_overruns.get() == 1).await;
+    node.delivers().await;
+    send(&node, &["end"]).await;
+    assert_eq!(node.next().await, Seen::Ordered("end".into()));
+}
+
+/// A failover to a replica that lacked the last order and whose clock is behind: what it was told then
+/// stands below the node's last order in the log.
+#[tokio::test]
+async fn what_another_log_has_below_the_last_order_is_carried_out() {
+    let server = RedisServer::start();
+    let relay = Relay::start(server.port()).await;
+    let near = Node::linked(&redis_config(server.url(0))).await;
+    let mut far = Node::linked(&redis_config(relay.url(0))).await;
+    send(&near, &["1"]).await;
+    keep_log(&server).await;
+    let first = log_ids(&server).await.pop().unwrap();
+    while server_ms(&server).await <= first {}
+    send(&near, &["2"]).await;
+    assert_eq!(take(&mut far, 2).await, ordered(&["1", "2"]));
+
+    relay.swallow();
+    far.has_lost_both(0).await;
+    restore_log(&server).await;
+    let envelope = fanfare_proto::envelope::Envelope::Control(order("below")).encode();
+    let mut add = ::redis::cmd("XADD");
+    add.arg(LOG).arg(format!("{first}-7")).arg("p").arg(format!("{first}-0")).arg("e").arg(&envelope[..]);
+    let _: String = add.query_async(&mut server.connect().await).await.unwrap();
+    send(&near, &["end"]).await;
+    relay.heal();
+    assert_eq!(take(&mut far, 2).await, ordered(&["below", "end"]));
+    assert_eq!(far.metrics.control_log_overruns.get(), 1);
+}
+
+/// More announcements than may wait for a node that takes nothing: the log has them.
+#[tokio::test]
+async fn a_node_that_takes_too_slowly_loses_no_order() {
+    let server = RedisServer::start();
+    let mut config = redis_config(server.url(0));
+    config.intake_max = 1;
+    let mut node = Node::linked(&config).await;
+    let senders: Vec<String> = (0..600).map(|n| n.to_string()).collect();
+    let senders: Vec<&str> = senders.iter().map(String::as_str).collect();
+    send(&node, &senders).await;
+    assert_eq!(take(&mut node, senders.len()).await, ordered(&senders));
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_gateway::broker::redis::RedisBroker;
-use fanfare_gateway::broker::{BrokerError, Health};
+use fanfare_gateway::broker::{BrokerError, BrokerEvent, Health};
 use fanfare_gateway::config::section::BrokerUrl;
 use fanfare_gateway::model::NodeId;
 use fanfare_gateway::model::time::SystemClock;
 use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
-use fanfare_proto::envelope::{Envelope, Publication};
-use fanfare_proto::rules::{ChannelRules, Rules};
+use fanfare_proto::envelope::{ClientInfo, Envelope, Publication};
+use fanfare_proto::rules::{ChannelRules, DataFormat, Rules};
 
 use crate::redis_kit::RedisServer;
 use crate::{LIMIT, Node, Seen, channel, config, eventually, outgoing, redis_config};
@@ -81,20 +81,21 @@ async fn rules_are_there_now_and_after_a_restart() {
     let node = Node::linked(&redis_config(server.url(0))).await;
     let rules = Rules::new(ChannelRules::default(), [("chat".to_owned(), ChannelRules::default())].into());
     node.redis.as_ref().unwrap().announce_rules(&rules);
-    assert_eq!(stored_rules(&server).await, rules);
+    are_stored(&server, &rules).await;
     server.restart();
-    assert_eq!(stored_rules(&server).await, rules);
+    are_stored(&server, &rules).await;
 }
 
-async fn stored_rules(server: &RedisServer) -> Rules {
+async fn are_stored(server: &RedisServer, rules: &Rules) {
     let asking = async {
         loop {
-            if let Some(json) = server.run::<Option<Vec<u8>>>(&["GET", "test:rules"]).await {
-                return Rules::parse(&json).unwrap();
+            let stored: Option<Vec<u8>> = server.run(&["GET", "test:rules"]).await;
+            if stored.is_some_and(|json| Rules::parse(&json).unwrap() == *rules) {
+                return;
             }
         }
     };
-    tokio::time::timeout(LIMIT, asking).await.expect("rules are stored in time")
+    tokio::time::timeout(LIMIT, asking).await.expect("the rules are stored in time");
 }
 
 #[tokio::test]
@@ -111,6 +112,10 @@ async fn gateways_agree_on_secrets() {
     assert_eq!(ask(&a, "three").await, first);
     let ttl: i64 = server.run(&["TTL", "test:dev:secrets"]).await;
     assert!((1..=60).contains(&ttl), "{ttl}");
+    // They hold on for whoever asked last.
+    assert_eq!(a.redis.as_ref().unwrap().shared_secrets("four", Duration::from_secs(600)).await.unwrap(), first);
+    let ttl: i64 = server.run(&["TTL", "test:dev:secrets"]).await;
+    assert!((61..=600).contains(&ttl), "{ttl}");
 }
 
 #[tokio::test]
@@ -123,8 +128,52 @@ async fn bytes_that_are_no_envelope_are_counted_and_cost_nobody_anything() {
         assert_eq!(server.publish("test:0:ch:{a}", bytes).await, 1);
     }
     assert_eq!(node.drain("a").await, [Seen::said("a", "x")]);
+    assert_eq!(dropped(&node), 6);
+}
+
+fn dropped(node: &Node) -> u64 {
     let label = fanfare_gateway::telemetry::metrics::ReasonLabel { reason: "unreadable" };
-    assert_eq!(node.metrics.broker_dropped.get_or_create(&label).get(), 6);
+    node.metrics.broker_dropped.get_or_create(&label).get()
+}
+
+/// Whoever can write to Redis could otherwise write frames to clients.
+#[tokio::test]
+async fn what_is_no_json_stays_out_of_channels_that_carry_json() {
+    let server = RedisServer::start();
+    let mut node = Node::linked(&redis_config(server.url(0))).await;
+    let binary = ChannelRules { data_format: DataFormat::Binary, ..ChannelRules::default() };
+    let rules = Rules::new(ChannelRules::default(), [("files".to_owned(), binary)].into());
+    node.redis.as_ref().unwrap().announce_rules(&rules);
+    node.subscribe(&["a", "files:a", "nowhere:a"]).await;
+    let say = async |name: &str, data: &'static [u8]| {
+        let publication = Publication { data: data.into(), ..Publication::default() };
+        let name = format!("test:0:ch:{{{name}}}");
+        assert_eq!(server.publish(&name, &Envelope::Publication(publication).encode()).await, 1);
+    };
+    say("a", b"oops}}\n{\"x").await;
+    say("nowhere:a", b"oops}}").await;
+    say("a", b"").await;
+    say("files:a", b"oops}}\n{\"x").await;
+    say("a", b" {\"a\":\n1} ").await;
+    assert_eq!(node.next().await, Seen::said("files:a", "oops}}\n{\"x"));
+    assert_eq!(node.next().await, Seen::said("a", "{\"a\":1}"));
+    assert_eq!(dropped(&node), 3);
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_not_told_about_publishers() {
+    let server = RedisServer::start();
+    let mut node = Node::linked(&redis_config(server.url(0))).await;
+    node.subscribe(&["a"]).await;
+    let (connection_info, channel_info) = ("}\n{".into(), " {\"a\":\r\n1}".into());
+    let info = ClientInfo { user: "42".into(), connection_info, channel_info, ..ClientInfo::default() };
+    let publication = Publication { data: "1".into(), info: Some(info), ..Publication::default() };
+    server.publish("test:0:ch:{a}", &Envelope::Publication(publication).encode()).await;
+    let Some(BrokerEvent::Published { outgoing, .. }) = node.events.recv().await else { panic!("nothing said") };
+    let info = outgoing.publication.info.unwrap();
+    assert_eq!(info.user.as_str(), "42");
+    assert_eq!((&info.connection_info[..], &info.channel_info[..]), (&b""[..], &b"{\"a\":1}"[..]));
+    assert_eq!(dropped(&node), 0, "the publication is delivered");
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ use fanfare_gateway::model::time::SystemClock;
 use fanfare_gateway::model::{ChannelName, NodeId, Publication};
 use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
+use fanfare_proto::rules::{ChannelRules, DataFormat, Rules};
 use redis_kit::RedisServer;
 
 /// How long anything may take. A limit against hanging, not an expectation.
@@ -84,6 +85,9 @@ impl Node {
         let tasks = Tasks::new(metrics.clone());
         let started = RedisBroker::start(config, NodeId::random(), &tasks, metrics.clone(), SystemClock::new());
         let (broker, events) = started.unwrap();
+        // Most cases say plain words, some of them in a namespace.
+        let binary = ChannelRules { data_format: DataFormat::Binary, ..ChannelRules::default() };
+        broker.announce_rules(&Rules::new(binary, [("p".to_owned(), binary)].into()));
         let redis = Some(broker.clone());
         Self { broker: broker.clone(), bus: broker.clone(), roster: broker, redis, events, metrics, tasks }
     }
@@ -189,7 +193,7 @@ impl Seen {
 impl From<BrokerEvent> for Seen {
     fn from(event: BrokerEvent) -> Self {
         match event {
-            BrokerEvent::Published { channel, outgoing } => {
+            BrokerEvent::Published { channel, outgoing, .. } => {
                 Self::Said(channel.to_string(), String::from_utf8(outgoing.publication.data.to_vec()).unwrap())
             }
             BrokerEvent::Gap { channel } => Self::Gap(channel.to_string()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fanfare_gateway::broker::event::INTAKE_BYTES_MAX;
 use fanfare_gateway::broker::{Broker, BrokerError, Health};
 use fanfare_gateway::telemetry::metrics::ReasonLabel;
 
@@ -277,6 +278,33 @@ async fn a_node_that_takes_too_slowly_is_told_of_the_gap() {
     slow.delivers().await;
     assert_eq!(slow.drain("a").await, []);
     assert_eq!(slow.gaps(), 2);
+}
+
+/// As before, but few and large: bytes are bounded, too.
+#[tokio::test]
+async fn a_node_that_takes_large_ones_too_slowly_is_told_of_the_gap() {
+    const LARGE: usize = 1024 * 1024;
+    let server = RedisServer::start_with(&["--client-output-buffer-limit", "pubsub 0 0 0"]);
+    let mut config = redis_config(server.url(0));
+    let publisher = Node::linked(&config).await;
+    config.command_timeout = Duration::from_millis(300);
+    let mut slow = Node::linked(&config).await;
+    slow.subscribe(&["a"]).await;
+    let large = "x".repeat(LARGE);
+    for _ in 0..INTAKE_BYTES_MAX / LARGE + 8 {
+        publisher.publish("a", &large).await.unwrap();
+    }
+    let dropped = ReasonLabel { reason: "intake_full" };
+    let dropped = || slow.metrics.broker_dropped.get_or_create(&dropped).get();
+    eventually("the link is given up", || dropped() == 1).await;
+
+    let mut taken = 0;
+    while slow.next().await != Seen::gap("a") {
+        taken += 1;
+    }
+    assert!((INTAKE_BYTES_MAX / LARGE - 1..=INTAKE_BYTES_MAX / LARGE).contains(&taken), "{taken}");
+    slow.delivers().await;
+    assert_eq!(slow.drain("a").await, []);
 }
 
 /// More than the server lets wait for a subscriber: it cuts the node, which is told of the gap.

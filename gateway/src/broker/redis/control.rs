@@ -4,7 +4,12 @@
 //! One task knows the last entry that was carried out. What is announced goes on from there; whenever
 //! announcements may be missing (after each connection, after a queue that was full) the log is read
 //! first. The log's entries name their predecessor, so a log that no longer reaches back is noticed.
+//!
+//! A Redis may come back with an older log: a snapshot, or a replica that lacked the latest entries. Then
+//! the log is read from this node's birth on, and what was carried out already is known by its id. That
+//! matters: a session that was made since then must not be closed by an order from before it.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +35,10 @@ const PAGE: usize = 500;
 
 /// What whole milliseconds can be off by when two of them are subtracted.
 const ROUNDING_MS: u64 = 2;
+
+/// Ids of carried-out orders that are kept: those of a whole log, and as many again, since an older log
+/// that comes back ends before the newest of them.
+const DONE_MAX: usize = 2 * script::CONTROL_LOG_MAX as usize;
 
 /// What the subscriber tells the control task.
 #[derive(Debug)]
@@ -71,6 +80,33 @@ pub(super) struct Reader {
     /// The last entry that was carried out, or that was there before; none before the log was first
     /// read.
     pub(super) last: Option<LogId>,
+    /// The place of the node's birth in the log.
+    pub(super) birth: Option<LogId>,
+    pub(super) done: Done,
+}
+
+/// The orders that were carried out here, the latest [`DONE_MAX`] of them.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    ids: HashSet<LogId, foldhash::fast::RandomState>,
+    /// The same, the oldest first.
+    queue: VecDeque<LogId>,
+}
+
+impl Done {
+    /// Notes an id; answers whether it is new.
+    fn insert(&mut self, id: LogId) -> bool {
+        if !self.ids.insert(id) {
+            return false;
+        }
+        if self.queue.len() == DONE_MAX
+            && let Some(oldest) = self.queue.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        self.queue.push_back(id);
+        true
+    }
 }
 
 /// Nobody takes orders any more.
@@ -86,20 +122,22 @@ impl Reader {
     async fn follow(&mut self) -> Result<(), Closed> {
         loop {
             tokio::select! {
+                biased;
+                // The link held all the time: only the queue was full. First, since a later order from
+                // the queue would move this node's place past what was dropped.
+                () = self.missed.notified() => self.catch_up(self.clock.now()).await?,
                 news = self.news.recv() => match news.ok_or(Closed)? {
                     News::Linked { heard } => self.catch_up(heard).await?,
                     News::Order { id, envelope } => self.announced(id, envelope).await?,
                 },
-                // The link held all the time: only the queue was full.
-                () = self.missed.notified() => self.catch_up(self.clock.now()).await?,
             }
         }
     }
 
     async fn announced(&mut self, id: LogId, envelope: Bytes) -> Result<(), Closed> {
         match self.last {
-            // Read from the log already.
-            Some(last) if id <= last => Ok(()),
+            // Skips what was read from the log already. Lower ids than the last one may be new: a lost
+            // log begins anew under a clock that may be behind.
             Some(_) => self.carry_out(id, envelope).await,
             None => self.catch_up(self.clock.now()).await,
         }
@@ -127,36 +165,44 @@ impl Reader {
             Ok(position) => position,
             Err(error) => return Ok(Err(error)),
         };
-        let mut last = match self.last {
-            // All that the log has is older than what was carried out: it was lost, and began anew
-            // under a clock that is behind. Everything in it may be new; twice is harmless.
+        let birth = self.birth(time);
+        let mut after = match self.last {
             Some(last) if newest.is_some_and(|newest| newest < last) => {
-                self.overrun("the control log began anew");
-                LogId::default()
+                self.overrun("the control log is an older one, or began anew under a clock that is behind");
+                birth
             }
             Some(last) => last,
-            None => self.birth(time),
+            None => birth,
         };
-        let mut unchecked = self.last == Some(last);
+        let mut unchecked = self.last == Some(after);
+        let mut read_any = false;
         loop {
-            let page = match self.read_page(last).await {
+            let page = match self.read_page(after).await {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(error)),
             };
             if let (true, Some(entry)) = (std::mem::take(&mut unchecked), page.first()) {
-                self.check_reach(last, entry.previous, heard);
+                self.check_reach(after, entry.previous, heard);
+                if entry.previous < after {
+                    // Another log, without this node's last order: below its id something new may stand.
+                    after = birth.min(after);
+                    continue;
+                }
             }
             let full = page.len() == PAGE;
             for entry in page {
-                last = entry.id;
+                (after, read_any) = (entry.id, true);
                 self.carry_out(entry.id, entry.envelope).await?;
             }
             if !full {
                 break;
             }
         }
-        // Nothing since this node's birth: its place is behind what was there before.
-        self.last = self.last.or(Some(newest.unwrap_or_default()));
+        if let (false, Some(newest)) = (read_any, newest) {
+            // Nothing since this node's birth, or nothing new: its place is at the log's end.
+            self.last = Some(newest);
+        }
+        self.last.get_or_insert_default();
         Ok(Ok(()))
     }
 
@@ -169,11 +215,13 @@ impl Reader {
     }
 
     /// The place in the log just before this node was born, by the server's clock: orders given since
-    /// then are for it, also those from before it had a link.
-    fn birth(&self, server_ms: u64) -> LogId {
+    /// then are for it, also those from before it had a link. The earliest that was ever reckoned: the
+    /// server's clock may have been put forward since, or this machine may have slept.
+    fn birth(&mut self, server_ms: u64) -> LogId {
         let age = self.clock.now().saturating_sub(self.born).as_millis();
         let age = u64::try_from(age).unwrap_or(u64::MAX).saturating_add(ROUNDING_MS);
-        LogId { ms: server_ms.saturating_sub(age), sequence: 0 }
+        let birth = LogId { ms: server_ms.saturating_sub(age), sequence: 0 };
+        *self.birth.insert(self.birth.map_or(birth, |before| before.min(birth)))
     }
 
     async fn read_page(&self, after: LogId) -> Result<Vec<Entry>, LinkError> {
@@ -183,7 +231,7 @@ impl Reader {
         page.into_iter().map(|(id, fields)| entry(&id, fields)).collect()
     }
 
-    /// Notices when entries between the last one carried out and the first unread one are gone.
+    /// Notices when entries between the last one carried out and the first unread one are gone, or may be.
     fn check_reach(&self, last: LogId, previous: LogId, heard: Duration) {
         let away = self.clock.now().saturating_sub(heard);
         let reaches = if previous == LogId::default() {
@@ -191,10 +239,11 @@ impl Reader {
             // expired. Then an order can only have been missed by who was away for as long.
             away < Duration::from_millis(script::CONTROL_LOG_AGE_MS)
         } else {
-            previous <= last
+            // Below: another log, an older one that has gone on without what came after.
+            previous == last
         };
         if !reaches {
-            self.overrun("the control log does not reach back to this node's last order");
+            self.overrun("the control log does not go on from this node's last order");
         }
     }
 
@@ -203,8 +252,12 @@ impl Reader {
         tracing::warn!(what, "orders to sessions may have been missed on this node");
     }
 
+    /// Carries an order out, unless that was done before.
     async fn carry_out(&mut self, id: LogId, envelope: Bytes) -> Result<(), Closed> {
         self.last = Some(id);
+        if !self.done.insert(id) {
+            return Ok(());
+        }
         match Envelope::decode(envelope) {
             Ok(Envelope::Control(control)) => {
                 self.intake.send(BrokerEvent::Control(Box::new(control))).await.map_err(|_| Closed)?;

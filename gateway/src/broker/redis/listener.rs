@@ -1,17 +1,19 @@
 //! What names mean, and what becomes of their messages: publications go to the node, announcements of
-//! orders to the [`super::control`] task, probes to the [`super::pulse`].
+//! orders to the [`super::control`] task, probes to the [`super::pulse`]. What cannot be read, or is not
+//! what its channel carries, ends here.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_proto::envelope::Envelope;
 use fanfare_proto::script;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use super::control::News;
-use super::pulse::Vitals;
+use super::pulse::{Announced, Vitals};
 use super::wire;
 use crate::broker::BrokerEvent;
+use crate::broker::event::Room;
 use crate::model::ChannelName;
 use crate::redis_link::subscriber::Listener;
 use crate::telemetry::Metrics;
@@ -32,6 +34,8 @@ pub(super) struct Sorter {
     /// Told when `control` was full: the control task then reads the log, where everything is.
     pub(super) missed: Arc<Notify>,
     pub(super) vitals: Arc<Vitals>,
+    /// Which channels carry JSON.
+    pub(super) announced: Arc<Announced>,
     pub(super) metrics: Arc<Metrics>,
     /// The first unreadable message is logged, all are counted.
     pub(super) warned: bool,
@@ -71,13 +75,25 @@ impl Listener for Sorter {
             Topic::Probe => None,
         }
     }
+
+    fn hold(event: &mut BrokerEvent, bytes: OwnedSemaphorePermit) {
+        if let BrokerEvent::Published { room, .. } = event {
+            *room = Some(Room::new(bytes));
+        }
+    }
 }
 
 impl Sorter {
     fn published(&mut self, channel: &ChannelName, payload: Bytes) -> Option<BrokerEvent> {
         match Envelope::decode(payload) {
             Ok(Envelope::Publication(publication)) => {
-                Some(BrokerEvent::Published { channel: channel.clone(), outgoing: wire::decode(publication) })
+                match wire::decode(publication, self.announced.format(channel.as_str())) {
+                    Ok(outgoing) => Some(BrokerEvent::Published { channel: channel.clone(), outgoing, room: None }),
+                    Err(error) => {
+                        self.unreadable(channel.as_str(), &error.to_string());
+                        None
+                    }
+                }
             }
             Ok(Envelope::Control(_)) => {
                 self.unreadable(channel.as_str(), "an order on a channel");

@@ -21,11 +21,12 @@ use fanfare_proto::script;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+use super::event::{INTAKE_BYTES_MAX, Room};
 use super::{BoxFuture, Broker, BrokerError, Bus, Events, Health, Outgoing, Published};
 use crate::config::section::{BrokerConfig, BrokerUrl};
 use crate::model::time::Clock;
 use crate::model::{ChannelName, NodeId};
-use crate::redis_link::subscriber::{Subscriber, Surroundings};
+use crate::redis_link::subscriber::{Intake, Subscriber, Surroundings};
 use crate::redis_link::{Link, LinkError, Script, SetupError, Target, Timing, cmd, pipe};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -70,17 +71,20 @@ impl RedisBroker {
 
         let (news_sender, news) = mpsc::channel(control::NEWS_MAX);
         let missed = Arc::new(Notify::new());
+        let announced = Arc::new(pulse::Announced::default());
         let sorter = listener::Sorter {
             control: news_sender,
             missed: missed.clone(),
             vitals: vitals.clone(),
+            announced: announced.clone(),
             metrics: metrics.clone(),
             warned: false,
         };
         let probe = keys.probe(&node.to_string());
         let permanent = vec![(Arc::from(keys.control()), Topic::Control), (Arc::from(probe.as_str()), Topic::Probe)];
         let surroundings = Surroundings { tasks, metrics: metrics.clone(), clock: clock.clone() };
-        let subscriber = Arc::new(Subscriber::start(&target, timing, permanent, sorter, intake.clone(), surroundings));
+        let room = Intake { events: intake.clone(), bytes: Room::all(), bytes_max: INTAKE_BYTES_MAX };
+        let subscriber = Arc::new(Subscriber::start(&target, timing, permanent, sorter, room, surroundings));
 
         let reader = control::Reader {
             link: link.clone(),
@@ -93,10 +97,11 @@ impl RedisBroker {
             clock,
             stop: tasks.stop(),
             last: None,
+            birth: None,
+            done: control::Done::default(),
         };
         tasks.spawn("redis control log", reader.run());
 
-        let announced = Arc::new(pulse::Announced::default());
         let pulse = pulse::Pulse {
             link: link.clone(),
             subscriber: subscriber.clone(),
@@ -124,24 +129,25 @@ impl RedisBroker {
     }
 
     /// Keeps these rules in Redis for those who publish past the gateways: written now, after each
-    /// reconnect and with each heartbeat.
+    /// reconnect and with each heartbeat. From now on they decide which channels carry JSON: what is none
+    /// is not let in there. Until then all do.
     pub fn announce_rules(&self, rules: &Rules) {
-        *self.announced.rules.lock() = Some(rules.print());
-        self.announced.changed.notify_one();
+        self.announced.set(rules.clone());
     }
 
     /// Agrees with other gateways on throw-away secrets: the first one's proposal holds, for `ttl`
-    /// (whole seconds, at least one).
+    /// (whole seconds, at least one) from when anybody last asked.
     ///
     /// # Errors
     /// When Redis was not reached.
     pub async fn shared_secrets(&self, proposed: &str, ttl: Duration) -> Result<String, BrokerError> {
         let key = self.keys.dev_secrets();
         let mut ask = pipe();
+        let ttl = ttl.as_secs().max(1);
         // Atomic: between the two the secrets could expire.
         ask.atomic();
-        ask.cmd("SET").arg(&key).arg(proposed).arg("NX").arg("EX").arg(ttl.as_secs().max(1)).ignore();
-        ask.cmd("GET").arg(&key);
+        ask.cmd("SET").arg(&key).arg(proposed).arg("NX").arg("EX").arg(ttl).ignore();
+        ask.cmd("GETEX").arg(&key).arg("EX").arg(ttl);
         let (secrets,): (String,) = self.link.admin(&ask).await?;
         Ok(secrets)
     }

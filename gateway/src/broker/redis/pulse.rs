@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use fanfare_proto::rules::{DataFormat, Rules};
+use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -62,11 +63,25 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The rules that are kept in Redis; none until they are announced.
+/// The rules that are kept in Redis, and that hold for what comes from there; none until they are
+/// announced.
 #[derive(Debug, Default)]
 pub(super) struct Announced {
-    pub(super) rules: Mutex<Option<String>>,
-    pub(super) changed: Notify,
+    rules: RwLock<Option<Rules>>,
+    changed: Notify,
+}
+
+impl Announced {
+    pub(super) fn set(&self, rules: Rules) {
+        *self.rules.write() = Some(rules);
+        self.changed.notify_one();
+    }
+
+    /// What a channel carries. JSON, the stricter, where no rule says otherwise.
+    pub(super) fn format(&self, channel: &str) -> DataFormat {
+        let rules = self.rules.read();
+        rules.as_ref().and_then(|rules| rules.of(channel)).map(|rules| rules.data_format).unwrap_or_default()
+    }
 }
 
 /// Probes, and renews what must stand in Redis.
@@ -147,7 +162,7 @@ impl Pulse {
 
     /// Plainly overwrites: all gateways of one prefix have the same rules, save while they are changed.
     async fn store_rules(&self) {
-        let rules = self.announced.rules.lock().clone();
+        let rules = self.announced.rules.read().as_ref().map(Rules::print);
         let Some(rules) = rules else { return };
         if let Err(error) = self.link.command::<()>(cmd("SET").arg(&self.rules_key).arg(rules)).await {
             tracing::debug!(%error, "cannot store the channel rules yet");

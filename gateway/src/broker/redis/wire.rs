@@ -1,9 +1,12 @@
-//! Between the model's nouns and the envelope's.
+//! Between the model's nouns and the envelope's. Anybody with access to Redis can publish there, so what
+//! comes in is checked: from here on it is copied into JSON frames as it is.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fanfare_proto::data::{DataError, normalise_json};
 use fanfare_proto::envelope::{self, Envelope};
+use fanfare_proto::rules::DataFormat;
 
 use crate::broker::Outgoing;
 use crate::model::{ClientInfo, ConnectionId, Position, Publication, UserId};
@@ -30,19 +33,27 @@ pub(super) fn encode(outgoing: Outgoing) -> Bytes {
     .encode()
 }
 
-/// The publication that has travelled. The payload shares the envelope's memory.
-pub(super) fn decode(publication: envelope::Publication) -> Outgoing {
+/// The publication that has travelled, on a channel of this format. The payload shares the envelope's
+/// memory. What it says of its publisher is JSON on every channel, and left out where it is not.
+///
+/// # Errors
+/// When the channel carries JSON and the payload is none.
+pub(super) fn decode(publication: envelope::Publication, format: DataFormat) -> Result<Outgoing, DataError> {
+    let data = match format {
+        DataFormat::Json => normalise_json(publication.data)?,
+        DataFormat::Binary => publication.data,
+    };
     // Offsets count from 1; 0 is a channel without history.
     let position = (publication.offset > 0)
         .then(|| Position { offset: publication.offset, epoch: Arc::from(publication.epoch.as_str()) });
-    Outgoing {
+    Ok(Outgoing {
         publication: Publication {
-            data: publication.data,
+            data,
             info: publication.info.map(|info| ClientInfo {
                 user: UserId::new(&info.user),
                 client: Arc::from(info.client.as_str()),
-                connection_info: info.connection_info,
-                channel_info: info.channel_info,
+                connection_info: normalise_json(info.connection_info).unwrap_or_default(),
+                channel_info: normalise_json(info.channel_info).unwrap_or_default(),
             }),
             tags: publication.tags,
             position,
@@ -51,7 +62,7 @@ pub(super) fn decode(publication: envelope::Publication) -> Outgoing {
             exclude: ConnectionId::parse(&publication.exclude_client),
         },
         traceparent: publication.traceparent,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -60,7 +71,7 @@ mod tests {
 
     fn round_trip(outgoing: &Outgoing) -> Outgoing {
         match Envelope::decode(encode(outgoing.clone())).unwrap() {
-            Envelope::Publication(publication) => decode(publication),
+            Envelope::Publication(publication) => decode(publication, DataFormat::Json).unwrap(),
             Envelope::Control(control) => panic!("{control:?}"),
         }
     }
@@ -84,6 +95,8 @@ mod tests {
             traceparent: "00-1-2-01".into(),
         };
         assert_eq!(round_trip(&full), full);
-        assert_eq!(round_trip(&Outgoing::default()), Outgoing::default());
+        let null = Publication { data: Bytes::from_static(b"null"), ..Publication::default() };
+        let least = Outgoing { publication: null, ..Outgoing::default() };
+        assert_eq!(round_trip(&least), least);
     }
 }

@@ -8,12 +8,11 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::book::{Book, Life, Order, Orders, Verb};
-use super::{Answer, Listener, Request, Stop, Surroundings, no_link};
+use super::{Answer, Intake, Listener, Request, Stop, Surroundings, no_link};
 use crate::redis_link::outage::Outage;
 use crate::redis_link::resp::{self, Frame};
 use crate::redis_link::{LinkError, Target, Timing};
@@ -39,7 +38,7 @@ pub(super) struct Setting<L: Listener> {
     pub(super) target: Target,
     pub(super) timing: Timing,
     pub(super) listener: L,
-    pub(super) intake: mpsc::Sender<L::Event>,
+    pub(super) intake: Intake<L::Event>,
 }
 
 /// The driver's ends of what it shares with the handle.
@@ -169,9 +168,14 @@ impl<L: Listener> Driver<L> {
 
     /// Until half of the intake is free: with less, the restored connection would soon be lost again.
     async fn wait_for_room(&mut self) -> Option<()> {
-        let intake = self.setting.intake.clone();
-        let half = (intake.max_capacity() / 2).max(1);
-        self.while_down(async move { intake.reserve_many(half).await.map(drop).ok() }).await?
+        let Intake { events, bytes, bytes_max } = &self.setting.intake;
+        let (events, bytes, half_bytes) = (events.clone(), bytes.clone(), permits(bytes_max / 2));
+        let half = (events.max_capacity() / 2).max(1);
+        let waiting = async move {
+            drop(bytes.acquire_many(half_bytes).await.ok()?);
+            events.reserve_many(half).await.map(drop).ok()
+        };
+        self.while_down(waiting).await?
     }
 
     /// Serves one connection to its end; answers the end, and whether everything had been restored.
@@ -291,9 +295,10 @@ impl<L: Listener> Driver<L> {
                 Frame::Message { name, payload } => {
                     let topic = std::str::from_utf8(&name).ok().and_then(|name| self.book.topic(name));
                     // No topic: a name that was released, with messages still under way.
+                    let bytes = payload.len();
                     let event = topic.and_then(|topic| self.setting.listener.message(topic, payload));
                     if let Some(event) = event {
-                        self.deliver(event).await?;
+                        self.deliver(event, bytes).await?;
                     }
                 }
                 Frame::Subscribed(name) => self.confirmed(session, Verb::Subscribe, &name).await?,
@@ -313,7 +318,7 @@ impl<L: Listener> Driver<L> {
             && let Some((topic, gap)) = self.book.confirm(&order.name, order.life)
             && let Some(event) = self.setting.listener.subscribed(&topic, gap)
         {
-            self.deliver(event).await?;
+            self.deliver(event, 0).await?;
             if gap {
                 self.metrics.broker_gaps.inc();
             }
@@ -355,21 +360,23 @@ impl<L: Listener> Driver<L> {
         Ok(())
     }
 
-    /// Hands an event on; waits a while for room, and then gives up.
-    async fn deliver(&self, event: L::Event) -> Result<(), End> {
-        let intake = &self.setting.intake;
-        self.metrics.broker_intake.set(i64::try_from(intake.max_capacity() - intake.capacity()).unwrap_or(i64::MAX));
-        match intake.try_send(event) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Closed(_)) => Err(End::Stopped),
-            Err(TrySendError::Full(event)) => tokio::select! {
-                () = self.ends.stop.cancelled() => Err(End::Stopped),
-                room = intake.reserve() => room.map(|room| room.send(event)).map_err(|_| End::Stopped),
-                () = tokio::time::sleep(self.setting.timing.command) => {
-                    self.metrics.broker_dropped.get_or_create(&ReasonLabel { reason: "intake_full" }).inc();
-                    Err(End::Overflow)
-                }
-            },
+    /// Hands an event of so many bytes on; waits a while for room, and then gives up.
+    async fn deliver(&self, mut event: L::Event, bytes: usize) -> Result<(), End> {
+        let Intake { events, bytes: room, bytes_max } = &self.setting.intake;
+        self.metrics.broker_intake.set(i64::try_from(events.max_capacity() - events.capacity()).unwrap_or(i64::MAX));
+        let handing_on = async {
+            let room = room.clone().acquire_many_owned(permits(bytes.min(*bytes_max))).await;
+            L::hold(&mut event, room.map_err(|_| End::Stopped)?);
+            events.send(event).await.map_err(|_| End::Stopped)
+        };
+        tokio::select! {
+            biased;
+            handed_on = handing_on => handed_on,
+            () = self.ends.stop.cancelled() => Err(End::Stopped),
+            () = tokio::time::sleep(self.setting.timing.command) => {
+                self.metrics.broker_dropped.get_or_create(&ReasonLabel { reason: "intake_full" }).inc();
+                Err(End::Overflow)
+            }
         }
     }
 }
@@ -440,6 +447,11 @@ impl Session {
         }
         order
     }
+}
+
+/// A number of bytes as permits.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn broken(why: &str) -> End {

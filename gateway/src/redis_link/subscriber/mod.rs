@@ -3,7 +3,7 @@
 //!
 //! One task (the [`driver`]) owns the socket and the book of wanted names. Requests come to it through a
 //! bounded queue; what has gathered there becomes one `SUBSCRIBE`. Events go out through a bounded
-//! channel. While that is full the socket is not read, which Redis feels as a slow reader; if there is
+//! channel, bounded in number and in bytes. While that is full the socket is not read, which Redis feels as a slow reader; if there is
 //! no room for longer than the command timeout the connection is given up, because what is that late is
 //! better told as a gap.
 //!
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{LinkError, Target, Timing};
@@ -42,6 +42,20 @@ pub trait Listener: Send + Sync + 'static {
 
     /// The name is subscribed from here on; `gap` if it was before and messages may be missing.
     fn subscribed(&mut self, topic: &Self::Topic, gap: bool) -> Option<Self::Event>;
+
+    /// Binds the room that an event takes up to it; dropping it frees the room.
+    fn hold(event: &mut Self::Event, room: OwnedSemaphorePermit);
+}
+
+/// Where events go, and how much room they have.
+#[derive(Debug)]
+pub struct Intake<E> {
+    /// Takes so many events.
+    pub events: mpsc::Sender<E>,
+    /// Takes so many bytes of messages.
+    pub bytes: Arc<Semaphore>,
+    /// All of `bytes`. What is larger takes all of it.
+    pub bytes_max: usize,
 }
 
 /// The handle to the one subscriber connection.
@@ -69,7 +83,7 @@ impl<T: Clone + Send + Sync + fmt::Debug + 'static> Subscriber<T> {
         timing: Timing,
         permanent: Vec<(Arc<str>, T)>,
         listener: L,
-        intake: mpsc::Sender<L::Event>,
+        intake: Intake<L::Event>,
         surroundings: Surroundings<'_>,
     ) -> Self {
         let (requests, incoming) = mpsc::channel(REQUESTS_MAX);
