@@ -12,7 +12,7 @@ use axum::routing::get;
 use fanfare_gateway::hub::Outbox;
 use fanfare_gateway::model::wire::Frame;
 use fanfare_gateway::model::{ByteSize, Directive};
-use fanfare_gateway::server::{Bound, Gate};
+use fanfare_gateway::server::{Bound, Gate, listener};
 use fanfare_gateway::session::Flow;
 use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
@@ -74,6 +74,8 @@ async fn main() -> anyhow::Result<()> {
         seats: Arc::new(Semaphore::new(1000)),
         header_timeout: Duration::from_secs(5),
         header_max: ByteSize::kib(16),
+        life_max: listener::LIFE_MAX,
+        grace: listener::GRACE,
     };
     let stop = tasks.stop();
     Bound::bind(address)?.serve(router, gate, tasks, stop).await;

@@ -22,8 +22,8 @@ use crate::model::NodeId;
 use crate::model::time::{Clock, SystemClock};
 use crate::model::wire::Encode;
 use crate::node::{LeaseConfig, Node, Parts};
-use crate::server::Gate;
 use crate::server::origin::AllowedOrigins;
+use crate::server::{Gate, listener};
 use crate::session::{self, heartbeat::Wheel};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -145,6 +145,8 @@ impl App {
             seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
             header_timeout: self.config.server.header_timeout,
             header_max: self.config.server.header_size_limit,
+            life_max: listener::LIFE_MAX,
+            grace: listener::GRACE,
         }
     }
 }

@@ -229,7 +229,35 @@ impl Checker<'_> {
             let text = format!("there is no namespace {namespace:?}: add a [[channel.namespace]] of that name");
             self.problem("client.subscribe_to_user_personal_channel.namespace", text);
         }
+        if raw.enabled {
+            self.personal_channels_are_personal(raw.namespace.as_deref(), channel);
+        }
         PersonalChannel { enabled: raw.enabled, namespace: raw.namespace }
+    }
+
+    /// The name of a personal channel keeps others out only where names are looked at.
+    fn personal_channels_are_personal(&mut self, namespace: Option<&str>, channel: &ChannelConfig) {
+        let options = match namespace {
+            None => Some(&channel.default),
+            Some(name) => channel.namespaces.iter().find(|known| known.name == name).map(|known| &known.options),
+        };
+        let open =
+            |options: &ChannelOptions| options.allow_subscribe_for_client && !options.allow_user_limited_channels;
+        if !options.is_some_and(open) {
+            return;
+        }
+        let everyone = "every user could read the personal channels of all others";
+        let text = match namespace {
+            None => format!(
+                "by channel.default.allow_subscribe_for_client {everyone}: set \
+                 channel.default.allow_user_limited_channels = true"
+            ),
+            Some(name) => format!(
+                "by allow_subscribe_for_client of the namespace {name:?} {everyone}: set \
+                 allow_user_limited_channels = true there"
+            ),
+        };
+        self.problem("client.subscribe_to_user_personal_channel.enabled", text);
     }
 
     fn channel(&mut self, default: &RawChannelOptions, namespaces: Vec<RawNamespace>) -> ChannelConfig {

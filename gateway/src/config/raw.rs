@@ -216,7 +216,9 @@ section! {
 section! {
     /// A channel for each user, to which all of the user's connections are subscribed.
     RawPersonalChannel at "client.subscribe_to_user_personal_channel" {
-        /// Off by default. The channel is `#USER`.
+        /// Off by default. The channel is `#USER`. Where clients may subscribe by themselves, others are
+        /// kept out by `allow_user_limited_channels`, which must be on there. Users whose id has `,`, `#`,
+        /// spaces or, without `namespace`, `:` have no channel of their own.
         enabled: bool, default "false";
         /// Makes it `NAMESPACE:#USER`. Unset: no namespace, the rules of `channel.default`.
         namespace: String, example "chat";

@@ -400,9 +400,41 @@ fn values_for_clients_that_do_not_fit_together() {
             "client.subscribe_to_user_personal_channel.namespace (gateway.toml:1): there is no namespace \"user\": add \
              a [[channel.namespace]] of that name",
         ),
+        (
+            "client.subscribe_to_user_personal_channel.enabled = true\nchannel.default.allow_subscribe_for_client = true",
+            "client.subscribe_to_user_personal_channel.enabled (gateway.toml:1): by \
+             channel.default.allow_subscribe_for_client every user could read the personal channels of all others: set \
+             channel.default.allow_user_limited_channels = true",
+        ),
+        (
+            "client.subscribe_to_user_personal_channel = { enabled = true, namespace = \"own\" }\n\
+             [[channel.namespace]]\nname = \"own\"\nallow_subscribe_for_client = true",
+            "client.subscribe_to_user_personal_channel.enabled (gateway.toml:1): by allow_subscribe_for_client of the \
+             namespace \"own\" every user could read the personal channels of all others: set \
+             allow_user_limited_channels = true there",
+        ),
     ];
     for (file, expected) in cases {
         assert_eq!(problems(file, &[]), [expected], "{file}");
+    }
+}
+
+#[test]
+fn personal_channels_are_fine_where_others_cannot_subscribe_to_them() {
+    let on = "client.subscribe_to_user_personal_channel.enabled = true\n";
+    let own = "client.subscribe_to_user_personal_channel = { enabled = true, namespace = \"own\" }\n";
+    let open = "channel.default.allow_subscribe_for_client = true\n";
+    let limited = "channel.default.allow_user_limited_channels = true\n";
+    let namespace = "[[channel.namespace]]\nname = \"own\"\n";
+    for file in [
+        on.to_owned(),
+        open.to_owned(),
+        format!("{on}{open}{limited}"),
+        // The rules of other namespaces do not matter.
+        format!("{own}{open}{namespace}"),
+        format!("{on}{namespace}allow_subscribe_for_client = true\n"),
+    ] {
+        assert_eq!(problems(&file, &[]), <[&str; 0]>::default(), "{file}");
     }
 }
 

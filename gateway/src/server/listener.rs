@@ -25,6 +25,14 @@ const BACKLOG: u32 = 8192;
 /// More header lines than any browser sends.
 const HEADERS_MAX: usize = 100;
 
+/// For [`Gate::life_max`]: no request takes nearly as long, and who calls often pays for a new connection
+/// only every few minutes.
+pub const LIFE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// For [`Gate::grace`]: the API answers within it even where it waits for the broker once, and a reader
+/// that takes longer for one answer hardly reads.
+pub const GRACE: Duration = Duration::from_secs(10);
+
 /// An address that is ours already; connections wait in the kernel until [`Bound::serve`].
 #[derive(Debug)]
 pub struct Bound {
@@ -41,6 +49,11 @@ pub struct Gate {
     pub header_timeout: Duration,
     /// How large a request's head may be.
     pub header_max: ByteSize,
+    /// How long a connection may be used for requests; upgraded ones keep their own time. Without it a
+    /// client that asks and never reads the answers would keep its seat for ever.
+    pub life_max: Duration,
+    /// How long a connection that has to end may take to finish the request under way.
+    pub grace: Duration,
 }
 
 impl Bound {
@@ -120,14 +133,24 @@ async fn serve_one(
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stop.cancelled() => {
+        served = connection.as_mut() => Ok(served),
+        () = wait_for_end(gate.life_max, stop) => {
             // Finishes the request under way, takes no further one.
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::time::timeout(gate.grace, connection).await
         }
     };
-    if let Err(error) = served {
-        tracing::debug!(%error, %peer, "a connection ended badly");
+    match served {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "a connection ended badly"),
+        Err(_) => tracing::debug!(%peer, "a connection had to end and did not: dropped"),
     }
 }
+
+/// Until the connection is too old or the listener goes down.
+async fn wait_for_end(life_max: Duration, stop: CancellationToken) {
+    let _ = tokio::time::timeout(life_max, stop.cancelled()).await;
+}
+
+#[cfg(test)]
+mod tests;

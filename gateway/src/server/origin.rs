@@ -40,22 +40,28 @@ fn matches(pattern: &str, origin: &str) -> bool {
     label.is_some_and(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
 }
 
+/// How much of a refused origin is logged: enough for any host, whatever somebody else sends.
+const LOGGED_CHARS_MAX: usize = 200;
+
 /// Refuses foreign pages with 403, before the upgrade.
 pub async fn guard(State(allowed): State<AllowedOrigins>, request: Request, next: Next) -> Response {
     match foreign(&allowed, request.headers()) {
         None => next.run(request).await,
         Some(origin) => {
-            tracing::info!(origin, "refused a page that client.allowed_origins does not list");
+            tracing::debug!(origin, "refused a page that client.allowed_origins does not list");
             (StatusCode::FORBIDDEN, "this origin may not connect: see client.allowed_origins\n").into_response()
         }
     }
 }
 
-/// The request's origin, if it may not connect.
+/// The request's origin, or its first [`LOGGED_CHARS_MAX`], if it may not connect.
 fn foreign(allowed: &AllowedOrigins, headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let origin = text(header::ORIGIN);
-    if allowed.allow(origin, text(header::HOST)) { None } else { origin.map(str::to_owned) }
+    if allowed.allow(origin, text(header::HOST)) {
+        return None;
+    }
+    origin.map(|origin| origin.chars().take(LOGGED_CHARS_MAX).collect())
 }
 
 #[cfg(test)]
@@ -88,5 +94,13 @@ mod tests {
         }
         assert!(AllowedOrigins::new(&["*".to_owned()]).allow(Some("null"), None));
         assert!(!AllowedOrigins::new(&[]).allow(Some("https://x"), Some("y")));
+    }
+
+    #[test]
+    fn of_a_long_foreign_origin_only_the_beginning_is_kept() {
+        let origin = format!("https://{}", "x".repeat(10_000));
+        let headers = [(header::ORIGIN, origin.parse().unwrap())].into_iter().collect();
+        let kept = foreign(&AllowedOrigins::new(&[]), &headers).unwrap();
+        assert_eq!((kept.len(), origin.starts_with(&kept)), (LOGGED_CHARS_MAX, true));
     }
 }

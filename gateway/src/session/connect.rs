@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_proto::code::{CloseCode, ErrorCode};
+use fanfare_proto::name;
 use futures_util::future::try_join_all;
 
 use super::state::{Live, State, Subscription};
@@ -125,15 +126,21 @@ impl Session {
         Ok(subs)
     }
 
-    /// None for anonymous clients, and for a user whose id makes no channel name (one with spaces, say):
-    /// such a user connects as before and has no personal channel.
+    /// None for anonymous clients, and for a user whose id makes no channel of their own: no name at all
+    /// (spaces), one in another namespace (`:`), or one that lists other users (`,` and `#`). Such a user
+    /// connects as before and has no personal channel.
     fn personal_channel(&self, user: &UserId) -> Option<ChannelName> {
         let personal = &self.shared.config.subscribe_to_user_personal_channel;
         if !personal.enabled || user.is_anonymous() {
             return None;
         }
-        let channel = ChannelName::parse(&personal.name(user.as_str()));
-        channel.inspect_err(|error| tracing::warn!(%error, "a user's id makes no personal channel")).ok()
+        let own = ChannelName::parse(&personal.name(user.as_str())).ok().filter(|channel| {
+            name::namespace(channel.as_str()) == personal.namespace.as_deref() && !user.as_str().contains([',', '#'])
+        });
+        if own.is_none() {
+            tracing::debug!("a user's id makes no personal channel");
+        }
+        own
     }
 }
 

@@ -250,6 +250,21 @@ async fn too_much_in_one_request() {
 }
 
 #[tokio::test]
+async fn a_batch_in_a_batch_is_refused_however_deep_it_goes() {
+    const LEVELS: usize = 30_000;
+    let body = format!("{}{{}}{}", r#"{"commands":[{"batch":"#.repeat(LEVELS), "}]}".repeat(LEVELS));
+    let house = House::with(Some(KEY), body.len());
+    let seen = house.call("batch", &body).await;
+    assert_eq!((seen.status.as_u16(), &seen.body["replies"][0]["error"]["code"]), (200, &json!(107)), "{seen:?}");
+
+    // The calls beside it go on.
+    let body = r#"{"commands":[{"batch":{}},{"publish":{"channel":"news","data":1}}]}"#;
+    let seen = house.call("batch", body).await;
+    assert_eq!(seen.body["replies"][0]["error"]["code"], 107, "{seen:?}");
+    assert_eq!(house.book.published.lock().len(), 1);
+}
+
+#[tokio::test]
 async fn an_order_too_large_for_the_control_log_is_refused() {
     use fanfare_gateway::api::request::{Disconnect, Who};
     use fanfare_gateway::api::{Context, Request};

@@ -148,6 +148,10 @@ impl House {
     }
 
     pub(crate) fn with_key(key: Option<&str>) -> Self {
+        Self::with(key, BODY_BYTES_MAX)
+    }
+
+    pub(crate) fn with(key: Option<&str>, body_bytes_max: usize) -> Self {
         let book = Arc::new(Book::default());
         let metrics = Arc::new(Metrics::new());
         let node = Node::new(Parts {
@@ -167,7 +171,7 @@ impl House {
             tracing: Tracing::default(),
             patience: Duration::from_secs(1),
         });
-        let config = ApiConfig { key: key.map(Secret::new), body_size_limit: ByteSize(BODY_BYTES_MAX) };
+        let config = ApiConfig { key: key.map(Secret::new), body_size_limit: ByteSize(body_bytes_max) };
         let api = Arc::new(Api::new(node));
         let router = router(api.clone(), &config, metrics.clone());
         Self { book, metrics, api, router }

@@ -2,7 +2,38 @@
 
 use serde_json::json;
 
+use crate::gateway::Gateway;
 use crate::room::{INSECURE, Room};
+use crate::token;
+use crate::ws::Socket;
+
+/// Users whose ids are part of the grammar of channel names: they connect, and whatever their own
+/// channel would be called is not made, because the name would mean somebody else or nothing.
+#[tokio::test]
+async fn ids_that_make_no_personal_channel() {
+    let rules = "[client.subscribe_to_user_personal_channel]\nenabled = true\n";
+    let own = "namespace = \"own\"\n[[channel.namespace]]\nname = \"own\"\n";
+    let [plain, spaced] = [Gateway::start(rules).await, Gateway::start(&format!("{rules}{own}")).await];
+    for (gateway, user, channel) in [
+        (&plain, "42", Some("#42")),
+        (&plain, "google:12345", None),
+        (&plain, ":", None),
+        (&plain, "1,2", None),
+        (&plain, "1#2", None),
+        (&plain, "a b", None),
+        (&spaced, "42", Some("own:#42")),
+        (&spaced, "google:12345", Some("own:#google:12345")),
+        (&spaced, "1,2", None),
+        (&spaced, "1#2", None),
+    ] {
+        let mut socket = Socket::open(gateway.listen).await;
+        let hello = socket.connect(&json!({ "token": token::mint(&json!({ "sub": user })) })).await;
+        assert!(hello["error"].is_null(), "{user:?}: {hello}");
+        let subs = &hello["connect"]["subs"];
+        let names: Vec<_> = subs.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, channel.into_iter().collect::<Vec<_>>(), "{user:?}: {hello}");
+    }
+}
 
 #[tokio::test]
 async fn names_that_are_refused() {

@@ -113,6 +113,8 @@ fn command_in_batch(command: &wire::Command<'_>, body: &Bytes) -> Result<Request
     // Entries that are no method are skipped like any unknown field.
     let mut named = command.iter().filter_map(|(name, request)| Some((Method::parse(name)?, request)));
     match (named.next(), named.next()) {
+        // Nobody needs it, and it would be read by a recursion as deep as the body nests.
+        (Some((Method::Batch, _)), None) => Err(ApiError::bad("a batch cannot hold a batch").into()),
         (Some((method, request)), None) => read(method, request.get().as_bytes(), body),
         (Some(_), Some(_)) => Err(ApiError::bad("a command has one method").into()),
         (None, _) => Err(Refusal::NoSuchMethod),

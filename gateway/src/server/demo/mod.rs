@@ -4,14 +4,15 @@
 //!
 //! Tokens are handed out to this machine only: the peer must be a loopback address, and the `Host` a
 //! loopback name. The second check is against DNS rebinding: a foreign page whose name was made to point
-//! to 127.0.0.1 comes from a loopback peer, too, but its browser sends the foreign name.
+//! to 127.0.0.1 comes from a loopback peer, too, but its browser sends the foreign name. A proxy on this
+//! machine may write `Host` anew and so pass for somebody here: what names a proxy is refused.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, FORWARDED, HOST, REFERRER_POLICY, VIA};
 use axum::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -98,7 +99,7 @@ fn is_user(name: &str) -> bool {
 async fn only_this_machine(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer_is_here = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
-    if peer_is_here && names_loopback(request.headers()) {
+    if peer_is_here && names_loopback(request.headers()) && !names_proxy(request.headers()) {
         next.run(request).await
     } else {
         (StatusCode::FORBIDDEN, "tokens of the demo are for this machine only: open the page by localhost")
@@ -119,6 +120,11 @@ fn names_loopback(headers: &HeaderMap) -> bool {
         }
         _ => false,
     })
+}
+
+/// Whether a proxy says that it speaks for somebody else.
+fn names_proxy(headers: &HeaderMap) -> bool {
+    [FORWARDED, VIA, HeaderName::from_static("x-forwarded-for")].iter().any(|name| headers.contains_key(name))
 }
 
 /// What every answer carries, refusals included.

@@ -87,6 +87,18 @@ async fn no_tokens_for_other_machines_and_other_names() {
 }
 
 #[tokio::test]
+async fn no_tokens_through_a_proxy() {
+    for name in ["Forwarded", "X-Forwarded-For", "Via"] {
+        let request = Request::get("/demo/token?user=ada").header(HOST, "localhost").header(name, "127.0.0.1");
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo("127.0.0.1:5000".parse::<SocketAddr>().unwrap()));
+        let response = demo().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{name}");
+        assert!(!text(response).await.contains("token of"));
+    }
+}
+
+#[tokio::test]
 async fn no_tokens_for_names_that_a_shell_or_a_channel_would_misread() {
     let long = "x".repeat(33);
     for user in ["", "a%20b", "a%3Bb", "%24(id)", "a%2Cb", "a%23b", "%C3%A9", "a.b", &long] {
