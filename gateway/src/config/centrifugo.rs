@@ -50,7 +50,7 @@ pub const NAMES: &[Name] = &[
     later("client.subscription_token.*"),
     here("client.allowed_origins", "client.allowed_origins"),
     here("client.allow_anonymous_connect_without_token", "client.allow_anonymous"),
-    here("client.insecure", "client.insecure"),
+    noted("client.insecure", "client.insecure", "private and user-limited channels stay closed"),
     without("client.insecure_skip_token_signature_verify", "left out on purpose: see client.insecure"),
     here("client.ping_interval", "client.ping_interval"),
     here("client.pong_timeout", "client.pong_timeout"),
