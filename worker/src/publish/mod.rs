@@ -143,8 +143,8 @@ impl Message {
 /// The name of a user's personal channel: `#USER`, or `NAMESPACE:#USER`.
 ///
 /// # Errors
-/// When the user's id is empty, or holds `#` or `,` (which would name other users), or is not fit for a
-/// channel's name.
+/// When the user's id is empty, or holds `#` or `,` (which would name other users), or `:` where there is
+/// no namespace, or is not fit for a channel's name.
 pub fn personal_channel(namespace: Option<&str>, user: &str) -> Result<String, PublishError> {
     if user.is_empty() || user.contains(['#', ',']) {
         return Err(PublishError::message(format!("no personal channel can be named after the user id {user:?}")));
@@ -155,6 +155,10 @@ pub fn personal_channel(namespace: Option<&str>, user: &str) -> Result<String, P
         Some(namespace) => return Err(PublishError::message(format!("{namespace:?} cannot be a namespace's name"))),
     };
     name::check(&channel).map_err(|error| PublishError::message(error.to_string()))?;
+    // `#a:b` would be a channel of a namespace called `#a`, which no gateway has.
+    if name::namespace(&channel) != namespace {
+        return Err(PublishError::message(format!("no personal channel can be named after the user id {user:?}")));
+    }
     Ok(channel)
 }
 
@@ -198,7 +202,7 @@ mod tests {
     fn personal_channels() {
         assert_eq!(personal_channel(None, "42").unwrap(), "#42");
         assert_eq!(personal_channel(Some("people"), "42").unwrap(), "people:#42");
-        for user in ["", "a,b", "a#b", "a b", "a*", "é"] {
+        for user in ["", "a:b", "a,b", "a#b", "a b", "a*", "é"] {
             assert!(personal_channel(None, user).is_err(), "{user}");
         }
         assert!(personal_channel(Some("x"), "42").is_err());
