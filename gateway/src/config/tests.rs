@@ -31,7 +31,7 @@ fn load_from(purpose: Purpose, file: &str, environment: &[(&str, &str)]) -> Resu
             loaded.warnings = loaded.warnings.into_iter().map(shown).collect();
             loaded
         })
-        .map_err(|problems| problems.0.iter().map(|problem| shown(problem.to_string())).collect())
+        .map_err(|problems| problems.list.iter().map(|problem| shown(problem.to_string())).collect())
 }
 
 /// An example with what one has to choose oneself chosen.
@@ -630,6 +630,37 @@ fn serve_must_let_somebody_in() {
         assert!(load_from(Purpose::Serve, file, &[]).is_ok(), "{file}");
     }
     assert!(load_from(Purpose::Serve, "", &[TOKEN]).is_ok());
+}
+
+#[test]
+fn warnings_are_told_with_the_problems() {
+    let environment = [("FANFARE_AUTH__TOKEN__HMAC_SECRE".to_owned(), SECRET.into())].into();
+    let problems = load(&Sources { environment, ..Sources::none(Purpose::Serve, machine()) }).unwrap_err();
+    let text = problems.to_string();
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text}"));
+    assert!(at("warning: FANFARE_AUTH__TOKEN__HMAC_SECRE ") < at("the configuration has a problem:"), "{text}");
+    at("did you mean FANFARE_AUTH__TOKEN__HMAC_SECRET");
+    at("auth.token.hmac_secret: is not set");
+    assert!(!text.contains(SECRET), "{text}");
+}
+
+#[test]
+fn what_could_not_be_read_is_not_called_missing() {
+    let secret = "FANFARE_AUTH__TOKEN__HMAC_SECRET";
+    let cases: [&[(&str, &str)]; 3] = [
+        &[(secret, "")],
+        &[(secret, SECRET), ("FANFARE_AUTH__TOKEN__HMAC_SECRET_FILE", "/b")],
+        &[("FANFARE_AUTH__TOKEN__HMAC_SECRET_FILE", "/no/such/file")],
+    ];
+    for environment in cases {
+        let told = load_from(Purpose::Serve, "", environment).unwrap_err();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(secret), "{told:?}");
+    }
+    let environment = [("FANFARE_BROKER__URL".to_owned(), "".into())].into();
+    let problems = load(&Sources { environment, ..Sources::none(Purpose::Serve, machine()) }).unwrap_err();
+    assert_eq!(problems.warnings, Vec::<String>::new());
+    assert_eq!(problems.list.len(), 2, "the variable and the secret: {problems}");
 }
 
 #[test]
