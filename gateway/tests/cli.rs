@@ -147,6 +147,7 @@ fn a_misspelt_variable_is_told_before_what_is_missing() {
         let warned = err.find("did you mean FANFARE_AUTH__TOKEN__HMAC_SECRET").expect("a warning");
         let missed = err.find("auth.token.hmac_secret: is not set").expect("a problem");
         assert!(warned < missed, "{command}: {err}");
+        assert!(!err.contains(SECRET), "{command}: {err}");
     }
 }
 

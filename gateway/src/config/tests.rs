@@ -633,18 +633,6 @@ fn serve_must_let_somebody_in() {
 }
 
 #[test]
-fn warnings_are_told_with_the_problems() {
-    let environment = [("FANFARE_AUTH__TOKEN__HMAC_SECRE".to_owned(), SECRET.into())].into();
-    let problems = load(&Sources { environment, ..Sources::none(Purpose::Serve, machine()) }).unwrap_err();
-    let text = problems.to_string();
-    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text}"));
-    assert!(at("warning: FANFARE_AUTH__TOKEN__HMAC_SECRE ") < at("the configuration has a problem:"), "{text}");
-    at("did you mean FANFARE_AUTH__TOKEN__HMAC_SECRET");
-    at("auth.token.hmac_secret: is not set");
-    assert!(!text.contains(SECRET), "{text}");
-}
-
-#[test]
 fn what_could_not_be_read_is_not_called_missing() {
     let secret = "FANFARE_AUTH__TOKEN__HMAC_SECRET";
     let cases: [&[(&str, &str)]; 3] = [
