@@ -126,7 +126,9 @@ fn all_problems_are_told_and_no_secret_is() {
     let bad = file("[client]\nping_interval = 25\n[auth.token]\nhmac_secret = [\"hunter2\"]\n[server]\nlisen = 1\n");
     let name = bad.path().display().to_string();
     for command in ["check-config", "serve"] {
-        let (code, out, err) = outcome(&mut gateway(&[command, "-c", &name]));
+        // What would be warned of is set, so that nothing is.
+        let quiet = [("FANFARE_BROKER__URL", "memory://"), ("FANFARE_SERVER__CONNECTIONS_MAX", "1")];
+        let (code, out, err) = outcome(gateway(&[command, "-c", &name]).envs(quiet));
         let expected = format!(
             "the configuration has 3 problems:\n\
              \x20 client.ping_interval ({name}:2): 25 is not a duration such as \"25s\", \"500ms\" or \"1h30m\"\n\
@@ -134,6 +136,18 @@ fn all_problems_are_told_and_no_secret_is() {
              \x20 server.lisen ({name}:6): there is no such key: did you mean server.listen?\n"
         );
         assert_eq!((code, out.as_str(), err), (Some(78), "", expected), "{command}");
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_told_before_what_is_missing() {
+    for command in ["check-config", "serve"] {
+        let (code, _, err) = outcome(gateway(&[command]).env("FANFARE_AUTH__TOKEN__HMAC_SECRE", SECRET));
+        assert_eq!(code, Some(78), "{command}: {err}");
+        let warned = err.find("did you mean FANFARE_AUTH__TOKEN__HMAC_SECRET").expect("a warning");
+        let missed = err.find("auth.token.hmac_secret: is not set").expect("a problem");
+        assert!(warned < missed, "{command}: {err}");
+        assert!(!err.contains(SECRET), "{command}: {err}");
     }
 }
 

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanfare_proto::name::{self, NameError};
 use fanfare_worker::publish::personal_channel;
 use fanfare_worker::{Message, Options, PublishError, Publisher, Receipt, open};
@@ -29,15 +30,25 @@ Examples:
 
 Exit codes: 0 published, 1 not published, 2 wrong usage.";
 
+const EXAMPLES: &str = "\
+Examples:
+  fanfare-worker publish --to redis://localhost:6379 --channel news --data '{\"text\":\"hello\"}'
+  fanfare-worker publish --to http://localhost:8080 --api-key KEY --user 42 --data '{\"n\":1}'
+  fanfare-worker ticker --to redis://localhost:6379
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
 const TICKER_EXAMPLES: &str = "\
 Example:
   fanfare-worker ticker --to redis://localhost:6379 --channel ticker --interval 500ms
 
-It runs until it gets SIGTERM or SIGINT, also while the other side is away.";
+It runs until it gets SIGTERM or SIGINT, also while the other side is away.
+
+Exit codes: 0 told to stop or all ticks done, 1 failed, 2 wrong usage.";
 
 /// Publishes to Fanfare: straight to the broker (redis://), or through a gateway (http://, https://).
 #[derive(Debug, Parser)]
-#[command(name = "fanfare-worker", version, arg_required_else_help = true)]
+#[command(name = "fanfare-worker", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -148,10 +159,34 @@ struct Tick {
 /// Runs the process: parses, sets up, publishes, reports.
 pub(crate) fn run() -> ExitCode {
     // Ends the process with 2 on wrong usage and with 0 after --help.
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Some(flag) = out_of_place(&matches) {
+        complain(&format!("error: {flag}"));
+        complain("try 'fanfare-worker --help'");
+        return ExitCode::from(2);
+    }
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
+    }
+}
+
+/// A flag that means nothing for the URL it was given with. Whoever types it expects it to matter. A
+/// variable may stand in the environment for other calls and is ignored.
+fn out_of_place(matches: &ArgMatches) -> Option<&'static str> {
+    let (_, matches) = matches.subcommand()?;
+    let to = matches.get_one::<String>("to")?.to_ascii_lowercase();
+    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match to.split_once("://")?.0 {
+        "http" | "https" if typed("prefix") => {
+            Some("--prefix is for redis:// only: a gateway takes the prefix of its own configuration")
+        }
+        "redis" if typed("api_key") => Some("--api-key is for http(s):// only: Redis takes user:password@ in the URL"),
+        "redis" if typed("api_key_file") => {
+            Some("--api-key-file is for http(s):// only: Redis takes user:password@ in the URL")
+        }
+        _ => None,
     }
 }
 
@@ -301,8 +336,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -102,12 +102,24 @@ async fn wrong_usage_ends_with_2_and_sends_nothing() {
         &http,
         &[&http[..], &["--api-key", "k", "--api-key-file", file]].concat(),
         &["ticker", "--to", "redis://127.0.0.1:1", "--interval", "0s"],
+        &["ticker", "--to", "redis://127.0.0.1:1", "--api-key", "k"],
+        &[&to[..], &["--channel", "c", "--api-key-file", file]].concat(),
+        &[&http[..], &["--api-key", "k", "--prefix", "p"]].concat(),
     ];
     for arguments in cases {
         let output = run(worker(arguments)).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_set_for_the_other_road_is_ignored() {
+    let redis = Redis::start();
+    let mut command = worker(&["publish", "--to", &redis.url(), "--channel", "c", "--data", "1"]);
+    command.env("FANFARE_API_KEY", "k");
+    let output = run(command).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@
 //!
 //! Knows neither the process's environment nor its flags: both are handed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ impl Sources {
 /// Reads, lays over each other and checks all sources.
 ///
 /// # Errors
-/// Everything that is wrong; of a file that is not TOML only that.
+/// Everything that is wrong, with the warnings; of a file that is not TOML only that.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
@@ -131,14 +131,21 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         settings.overlay(Settings::from_toml(DEV, |_| Origin::Dev).expect("a constant, read by tests"));
     }
     if let Some(path) = &sources.file {
-        settings.overlay(read_file(path).map_err(Problems)?);
+        settings.overlay(read_file(path)?);
     }
-    read_environment(&sources.environment, &mut settings, &mut problems, &mut warnings);
+    let unread = read_environment(&sources.environment, &mut settings, &mut problems, &mut warnings);
     for Flag { flag, path, value } in &sources.flags {
         settings.put(path, Written::Text(value.clone()), Origin::Flag(flag));
     }
     let config = check::check(&settings, sources, &mut problems, &mut warnings);
-    if problems.is_empty() { Ok(Loaded { config, warnings, settings }) } else { Err(Problems(problems)) }
+    // Somebody tried to set these, and was told what went wrong: "is not set" would lead astray.
+    problems.retain(|problem| problem.origin.is_some() || !unread.contains(&problem.path));
+    warnings.retain(|warning| !warning.split_once(": ").is_some_and(|(path, _)| unread.contains(path)));
+    if problems.is_empty() {
+        Ok(Loaded { config, warnings, settings })
+    } else {
+        Err(Problems { list: problems, warnings })
+    }
 }
 
 fn read_file(path: &Path) -> Result<Settings, Vec<Problem>> {
@@ -159,13 +166,15 @@ fn read_text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
 }
 
-/// Takes every variable of ours. Unknown ones only warn: others may use the prefix, too.
+/// Takes every variable of ours. Unknown ones only warn: others may use the prefix, too. Tells the paths of
+/// the keys whose variables could not be read.
 fn read_environment(
     environment: &BTreeMap<String, OsString>,
     settings: &mut Settings,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
-) {
+) -> BTreeSet<String> {
+    let mut unread = BTreeSet::new();
     let mut ours: BTreeMap<&str, &OsString> =
         environment.iter().filter(|(name, _)| name.starts_with("FANFARE_")).map(|(k, v)| (k.as_str(), v)).collect();
     for path in paths() {
@@ -186,10 +195,14 @@ fn read_environment(
         match read {
             Ok((text, origin)) if path == NAMESPACES => put_namespaces(settings, &text, &origin, problems),
             Ok((text, origin)) => settings.put(&path, Written::Text(text), origin),
-            Err((name, text)) => problems.push(Problem { path: name, origin: None, text }),
+            Err((name, text)) => {
+                problems.push(Problem { path: name, origin: None, text });
+                unread.insert(path);
+            }
         }
     }
     warnings.extend(ours.iter().filter_map(|(name, value)| unknown::variable_warning(name, value)));
+    unread
 }
 
 /// The path of every key that a variable can set; the namespaces are one of them.

@@ -25,17 +25,32 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, in the order in which it was found. Not empty.
+/// Everything that is wrong, in the order in which it was found, and what looked odd on the way: a
+/// misspelt variable may be why a key is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems {
+    /// What stops the start. Not empty.
+    pub list: Vec<Problem>,
+    /// What would have been told of a good configuration, too.
+    pub warnings: Vec<String>,
+}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(list: Vec<Problem>) -> Self {
+        Self { list, warnings: Vec::new() }
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        match self.list.len() {
             1 => writeln!(f, "the configuration has a problem:")?,
             n => writeln!(f, "the configuration has {n} problems:")?,
         }
-        let lines: Vec<String> = self.0.iter().map(|problem| format!("  {problem}")).collect();
+        let lines: Vec<String> = self.list.iter().map(|problem| format!("  {problem}")).collect();
         f.write_str(&lines.join("\n"))
     }
 }

@@ -10,6 +10,8 @@ use super::section::{BrokerUrl, DataFormat, LogFormat, TokenConfig};
 use super::*;
 use crate::model::ByteSize;
 
+mod printed;
+
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// So that `serve` lets somebody in.
 const TOKEN: (&str, &str) = ("FANFARE_AUTH__TOKEN__HMAC_SECRET", SECRET);
@@ -31,7 +33,7 @@ fn load_from(purpose: Purpose, file: &str, environment: &[(&str, &str)]) -> Resu
             loaded.warnings = loaded.warnings.into_iter().map(shown).collect();
             loaded
         })
-        .map_err(|problems| problems.0.iter().map(|problem| shown(problem.to_string())).collect())
+        .map_err(|problems| problems.list.iter().map(|problem| shown(problem.to_string())).collect())
 }
 
 /// An example with what one has to choose oneself chosen.
@@ -662,6 +664,25 @@ fn serve_must_let_somebody_in() {
 }
 
 #[test]
+fn what_could_not_be_read_is_not_called_missing() {
+    let secret = "FANFARE_AUTH__TOKEN__HMAC_SECRET";
+    let cases: [&[(&str, &str)]; 3] = [
+        &[(secret, "")],
+        &[(secret, SECRET), ("FANFARE_AUTH__TOKEN__HMAC_SECRET_FILE", "/b")],
+        &[("FANFARE_AUTH__TOKEN__HMAC_SECRET_FILE", "/no/such/file")],
+    ];
+    for environment in cases {
+        let told = load_from(Purpose::Serve, "", environment).unwrap_err();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(secret), "{told:?}");
+    }
+    let environment = [("FANFARE_BROKER__URL".to_owned(), "".into())].into();
+    let problems = load(&Sources { environment, ..Sources::none(Purpose::Serve, machine()) }).unwrap_err();
+    assert_eq!(problems.warnings, Vec::<String>::new());
+    assert_eq!(problems.list.len(), 2, "the variable and the secret: {problems}");
+}
+
+#[test]
 fn warnings() {
     let cases = [
         (
@@ -751,50 +772,4 @@ fn unknown_variables_only_warn() {
     }
     assert!(serve_warnings("", &[TOKEN, ("FANFARE_GATEWAY_PORT", "tcp://10.0.0.1:80")]).is_empty());
     assert_eq!(serve_warnings("", &[TOKEN, ("FANFARE_GATEWAY_PORT", "80")]).len(), 1);
-}
-
-#[test]
-fn the_printed_file_changes_nothing_and_every_line_in_it_is_good() {
-    let printed = print::defaults();
-    let default = good("", &[]).config;
-    assert_eq!(good(&printed, &[]).config, default);
-    // With all examples taken up it is still a good file; defaults remain what they are.
-    let key = |line: &str| match line.strip_prefix('#') {
-        Some(rest) if !rest.starts_with(' ') && !rest.is_empty() => rest.to_owned(),
-        _ => line.to_owned(),
-    };
-    let all: String = printed.lines().map(|line| format!("{}\n", own(&key(line)))).collect();
-    let config = good(&all, &[]).config;
-    assert_eq!((config.client.ping_interval, config.broker), (default.client.ping_interval, default.broker));
-    assert_eq!((config.server.node_name.as_str(), config.channel.namespaces.len()), ("gateway-1", 1));
-    let keys = all.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
-    assert_eq!(keys, SECTIONS.iter().map(|section| section.keys.len()).sum::<usize>() + 8, "options of the namespace");
-}
-
-#[test]
-fn the_effective_file_says_what_is_set_and_where() {
-    let file = "
-        [client]
-        ping_interval = \"90s\"
-        [[channel.namespace]]
-        name = \"chat\"
-        exclude_publisher = true
-    ";
-    let environment = [("FANFARE_API__KEY", "hunter2"), ("FANFARE_BROKER__URL", "redis://u:hunter2@redis:6379/1")];
-    let loaded = good(file, &environment);
-    let printed = print::effective(&loaded.settings);
-    let set: Vec<&str> = printed.lines().filter(|line| !line.starts_with(['#', '[']) && !line.is_empty()).collect();
-    let file_name = match loaded.settings.origin("client.ping_interval") {
-        Some(Origin::File { name, .. }) => name.clone(),
-        other => panic!("{other:?}"),
-    };
-    let expected = [
-        format!("ping_interval = \"1m30s\" # {file_name}:3"),
-        format!("name = \"chat\" # {file_name}:5"),
-        format!("exclude_publisher = true # {file_name}:6"),
-        "key = \"***\" # by FANFARE_API__KEY".to_owned(),
-        "url = \"redis://***@redis:6379/1\" # by FANFARE_BROKER__URL".to_owned(),
-    ];
-    assert_eq!(set, expected);
-    assert!(toml::from_str::<toml::Table>(&printed).is_ok());
 }
