@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_proto::envelope::{Control, Order};
-use fanfare_proto::name;
 use tracing::Instrument;
 
 use crate::broker::roster::NodeRecord;
@@ -139,7 +138,7 @@ impl Node {
         if !self.parts.tracing.enabled() {
             return self.parts.broker.publish(channel, outgoing).await;
         }
-        let span = self.parts.tracing.publish_span(&outgoing.traceparent, namespace(channel));
+        let span = self.parts.tracing.publish_span(&outgoing.traceparent, self.parts.rules.namespace_label(channel));
         outgoing.traceparent = propagate::outgoing(span.as_ref(), &outgoing.traceparent);
         let publish = self.parts.broker.publish(channel, outgoing);
         match span {
@@ -173,9 +172,4 @@ impl Node {
     pub async fn channels(&self, pattern: &str) -> Result<BTreeMap<String, u64>, BrokerError> {
         self.parts.roster.channels(pattern).await
     }
-}
-
-/// What spans are named by: never by channel, of which there are too many.
-fn namespace(channel: &ChannelName) -> &str {
-    name::namespace(channel.as_str()).unwrap_or("default")
 }

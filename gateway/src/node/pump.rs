@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Node, namespace};
+use super::{Node, Parts};
 use crate::broker::{BrokerEvent, Events};
 
 /// Events handled before other tasks of the thread get their turn.
@@ -29,7 +29,10 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
 fn handle(node: &Node, event: BrokerEvent) {
     match event {
         BrokerEvent::Published { channel, outgoing, room: _room } => {
-            let span = node.parts.tracing.fanout_span(&outgoing.traceparent, namespace(&channel));
+            let Parts { tracing, rules, .. } = &node.parts;
+            // The label is looked up only where a span may come of it.
+            let fanout = || tracing.fanout_span(&outgoing.traceparent, rules.namespace_label(&channel));
+            let span = if tracing.enabled() { fanout() } else { None };
             let delivered = node.parts.hub.deliver(&channel, outgoing.publication);
             if let Some(span) = span {
                 span.record("fanfare.subscribers", delivered);

@@ -120,7 +120,7 @@ impl Session {
             return Err(CloseCode::ChannelLimit.into());
         }
         for channel in subs.keys() {
-            let options = self.shared.node.rules().options(channel).ok_or(ErrorCode::UnknownChannel)?;
+            let options = self.shared.node.rules().require(channel)?;
             permission::carry(options, self.carries()).into_result()?;
         }
         Ok(subs)

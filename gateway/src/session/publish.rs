@@ -18,7 +18,7 @@ impl Session {
     pub(super) async fn publish(&mut self, id: u32, channel: &str, data: Bytes) -> Result<(), Refusal> {
         let channel = ChannelName::parse(channel).map_err(|_| ErrorCode::BadRequest)?;
         let shared = Arc::clone(&self.shared);
-        let options = shared.node.rules().options(&channel).ok_or(ErrorCode::UnknownChannel)?;
+        let options = shared.node.rules().require(&channel)?;
         let connection = self.connection;
         let live = self.live()?;
         let subscription = live.subscriptions.get(&channel);

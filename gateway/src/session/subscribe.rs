@@ -37,7 +37,7 @@ impl Session {
     /// May this client have this channel, as the rules are?
     fn permit(&mut self, channel: &ChannelName, grant: Grant) -> Result<(), Refusal> {
         let shared = Arc::clone(&self.shared);
-        let options = shared.node.rules().options(channel).ok_or(ErrorCode::UnknownChannel)?;
+        let options = shared.node.rules().require(channel)?;
         let carries = self.carries();
         let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
         permission::subscribe(asker, channel, options, grant).into_result()?;
