@@ -30,7 +30,7 @@ enum Floor {
 const GATEWAY: House = House {
     floors: &[
         Floor::Stair(&["model", "config", "telemetry", "task", "redis_link"]),
-        Floor::Flat(&["hub", "broker", "channel", "auth", "codec"]),
+        Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "codec"]),
         Floor::Flat(&["node"]),
         Floor::Flat(&["session", "api"]),
         Floor::Flat(&["transport", "door"]),

@@ -41,6 +41,34 @@ impl Keys {
         Some(tag.replace("%7B", "{").replace("%7D", "}").replace("%25", "%"))
     }
 
+    /// Stream: a channel's publications; the id of an entry is its offset.
+    #[must_use]
+    pub fn stream(&self, channel: &str) -> String {
+        self.of_channel("stream", channel)
+    }
+
+    /// Hash: the epoch and numbering of a channel's stream ([`crate::script`]).
+    #[must_use]
+    pub fn meta(&self, channel: &str) -> String {
+        self.of_channel("meta", channel)
+    }
+
+    /// String with a TTL: what a publication with this idempotency key was answered.
+    #[must_use]
+    pub fn once(&self, channel: &str, key: &str) -> String {
+        let mut name = self.of_channel("once", channel);
+        name.push(':');
+        name.push_str(key);
+        name
+    }
+
+    fn of_channel(&self, kind: &str, channel: &str) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + kind.len() + channel.len() + 4);
+        let _ = write!(name, "{}:{kind}:", self.prefix);
+        push_tag(&mut name, channel);
+        name
+    }
+
     /// Pub/sub: control messages for all nodes.
     #[must_use]
     pub fn control(&self) -> String {
@@ -117,6 +145,9 @@ mod tests {
     fn the_layout() {
         let keys = Keys::new("fanfare", 3);
         assert_eq!(keys.channel("chat:1"), "fanfare:3:ch:{chat:1}");
+        assert_eq!(keys.stream("chat:1"), "fanfare:stream:{chat:1}");
+        assert_eq!(keys.meta("chat:1"), "fanfare:meta:{chat:1}");
+        assert_eq!(keys.once("chat:1", "k1"), "fanfare:once:{chat:1}:k1");
         assert_eq!(keys.control(), "fanfare:3:control");
         assert_eq!(keys.probe("n1"), "fanfare:3:probe:n1");
         assert_eq!(keys.control_log(), "fanfare:control:log");

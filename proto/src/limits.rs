@@ -29,6 +29,15 @@ pub const API_BATCH_CALLS_MAX: usize = 1_000;
 /// hide the trip to the broker, few enough that one request does not crowd out others.
 pub const API_CONCURRENCY_MAX: usize = 16;
 
+/// Longest idempotency key, in bytes. Room for two UUIDs and a name.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Longest version epoch, in bytes.
+pub const VERSION_EPOCH_BYTES_MAX: usize = 128;
+
+/// Longest stream epoch that a client may name, in bytes. Ours are far shorter; a longer one names none.
+pub const EPOCH_BYTES_MAX: usize = 64;
+
 /// Largest order to sessions (disconnect, subscribe, ...), in bytes as sent to the nodes. The control log
 /// keeps thousands of them, so they must stay small.
 pub const ORDER_BYTES_MAX: usize = 64 * 1024;

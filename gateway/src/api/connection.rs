@@ -15,6 +15,7 @@ impl Api {
         let (channel, options) = self.channel(&subscribe.channel)?;
         let format = options.publication_data_format;
         self.order(Order::Subscribe(envelope::Subscribe {
+            recover: None,
             target: Some(target),
             channel: channel.as_str().to_owned(),
             info: payload::check_optional(subscribe.info, format, "info")?,

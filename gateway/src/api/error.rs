@@ -57,6 +57,9 @@ impl From<BrokerError> for ApiError {
             BrokerError::Unreachable(_) => "the broker cannot be reached now; try again",
             BrokerError::Timeout => "the broker did not answer in time; the request may have been carried out",
             BrokerError::Refused(_) => "the broker refuses now; try again",
+            BrokerError::NotReplicated { .. } => {
+                "stored and sent, but not confirmed by enough replicas; try again with the same idempotency_key"
+            }
         };
         Self::new(error.code(), message)
     }

@@ -11,6 +11,7 @@ use super::{Api, ApiError, Context, payload};
 use crate::broker::Outgoing;
 use crate::config::section::DataFormat;
 use crate::model::{ConnectionId, Position, Publication};
+use crate::node::PublishAsk;
 use crate::telemetry::metrics::{Road, RoadLabel};
 
 /// A message as it goes out, but for what depends on the channel.
@@ -69,7 +70,7 @@ impl Api {
     async fn send(&self, channel: &str, prepared: &Prepared) -> Result<Option<Position>, ApiError> {
         let (channel, options) = self.channel(channel)?;
         let outgoing = prepared.for_format(options.publication_data_format)?;
-        let published = self.node.publish(&channel, outgoing).await?;
+        let published = self.node.publish(&channel, outgoing, PublishAsk::default()).await?;
         self.node.metrics().publications.get_or_create(&RoadLabel { road: Road::api }).inc();
         Ok(published.position)
     }

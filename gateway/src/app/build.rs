@@ -22,6 +22,8 @@ use crate::model::NodeId;
 use crate::model::time::{Clock, SystemClock};
 use crate::model::wire::Encode;
 use crate::node::{LeaseConfig, Node, Parts};
+use crate::presence::Presence;
+use crate::presence::memory::MemoryPresence;
 use crate::server::origin::AllowedOrigins;
 use crate::server::{Gate, listener};
 use crate::session::{self, heartbeat::Wheel};
@@ -51,6 +53,7 @@ pub(super) struct Joint {
     broker: Arc<dyn Broker>,
     bus: Arc<dyn Bus>,
     roster: Arc<dyn Roster>,
+    presence: Arc<dyn Presence>,
     events: Events,
     /// The same object, where it is Redis: `dev` shares secrets through it.
     pub(super) redis: Option<Arc<RedisBroker>>,
@@ -77,7 +80,7 @@ impl Ground {
 impl App {
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> Self {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
-        let Joint { broker, bus, roster, events, redis: _ } = joint;
+        let Joint { broker, bus, roster, presence, events, redis: _ } = joint;
         let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
         let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
         let encoders: [Arc<dyn Encode>; 2] = [json.clone(), protobuf.clone()];
@@ -92,6 +95,9 @@ impl App {
             broker,
             bus,
             roster,
+            presence,
+            history: config.history.clone(),
+            members: config.presence.clone(),
             rules: Arc::new(Rules::new(&config.channel)),
             clock: Arc::clone(&clock),
             metrics,
@@ -157,7 +163,8 @@ impl Joint {
         match &config.broker.url {
             BrokerUrl::Memory => {
                 let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(metrics), Arc::clone(clock));
-                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, events, redis: None })
+                let presence = memory_presence(&broker);
+                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis: None })
             }
             BrokerUrl::Redis(_) => {
                 let (broker, events) =
@@ -165,10 +172,20 @@ impl Joint {
                         .context("broker.url")?;
                 broker.announce_rules(&shared_rules(&config.channel));
                 let redis = Some(Arc::clone(&broker));
-                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, events, redis })
+                let presence = MemoryPresence::new(Arc::new(|_, _| Box::pin(std::future::ready(()))));
+                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis })
             }
         }
     }
+}
+
+/// The book of members of a node that is alone; its listeners are told over the broker in memory.
+fn memory_presence(broker: &Arc<MemoryBroker>) -> Arc<dyn Presence> {
+    let broker = Arc::clone(broker);
+    MemoryPresence::new(Arc::new(move |channel, membership| {
+        let broker = Arc::clone(&broker);
+        Box::pin(async move { broker.tell(channel, membership).await })
+    }))
 }
 
 /// What workers that publish straight to Redis must know of the channel rules.

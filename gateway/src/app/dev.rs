@@ -19,7 +19,7 @@ use crate::config::secret::Secret;
 use crate::config::section::ServerConfig;
 use crate::model::time::{Clock, SystemClock};
 use crate::model::{ChannelName, NodeId, Publication};
-use crate::node::Node;
+use crate::node::{Node, PublishAsk};
 use crate::server::Bound;
 use crate::server::demo::{self, Demo};
 use crate::telemetry::tracing as telemetry;
@@ -189,7 +189,8 @@ async fn ticker(node: Arc<Node>, stop: CancellationToken) {
                 serde_json::json!({ "symbol": symbol, "price": (*price * 100.0).round() / 100.0, "time": time_ms });
             let publication = Publication { data: Bytes::from(data.to_string()), time_ms, ..Publication::default() };
             // A tick that is lost is followed by the next one.
-            let _ = node.publish(&channel, Outgoing { publication, traceparent: String::new() }).await;
+            let outgoing = Outgoing { publication, traceparent: String::new() };
+            let _ = node.publish(&channel, outgoing, PublishAsk::default()).await;
         }
     }
 }

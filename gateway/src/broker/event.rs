@@ -6,7 +6,7 @@ use fanfare_proto::envelope::Control;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Outgoing;
-use crate::model::ChannelName;
+use crate::model::{ChannelName, Membership};
 
 /// Bytes of publications that may wait for the node, beside the bound on their number
 /// (`broker.intake_max`): that many of the largest size would be all of the memory. Enough for a busy
@@ -30,6 +30,13 @@ pub enum BrokerEvent {
         outgoing: Outgoing,
         /// The room it takes up until it has been handled.
         room: Option<Room>,
+    },
+    /// Somebody joined a channel or left it.
+    Member {
+        /// The channel.
+        channel: ChannelName,
+        /// Who, and which of the two.
+        membership: Membership,
     },
     /// An order about some sessions, from any node. Comes once: a second time it could close a session
     /// that was made since.

@@ -11,10 +11,13 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::event::Room;
 use super::roster::{Announcement, NodeRecord, matches};
-use super::{BoxFuture, Broker, BrokerError, BrokerEvent, Bus, Events, Health, Outgoing, Published, Roster};
+use super::{
+    BoxFuture, Broker, BrokerError, BrokerEvent, Bus, Events, Health, HistoryPage, HistoryQuery, Outgoing,
+    PublishOptions, Published, Roster,
+};
 use crate::config::section::BrokerConfig;
-use crate::model::ChannelName;
 use crate::model::time::Clock;
+use crate::model::{ChannelName, Membership, Position};
 use crate::telemetry::Metrics;
 
 /// The broker of a node that is alone.
@@ -70,6 +73,14 @@ impl MemoryBroker {
         }
     }
 
+    /// Tells a channel's listeners who joined or left: what [`crate::presence::memory`] has to tell.
+    pub async fn tell(&self, channel: ChannelName, membership: Membership) {
+        if self.wanted.read().contains(&channel) {
+            // A node that is slower than its members come and go has lost more than this.
+            let _ = self.put(BrokerEvent::Member { channel, membership }).await;
+        }
+    }
+
     /// What was announced, while its lease lasts.
     fn announced<T>(&self, read: impl FnOnce(&Announcement) -> T) -> Option<T> {
         let announced = self.announced.lock();
@@ -95,6 +106,7 @@ impl Broker for MemoryBroker {
         &'a self,
         channel: &'a ChannelName,
         outgoing: Outgoing,
+        _options: PublishOptions,
     ) -> BoxFuture<'a, Result<Published, BrokerError>> {
         Box::pin(async move {
             let wanted = self.wanted.read().contains(channel);
@@ -103,6 +115,22 @@ impl Broker for MemoryBroker {
             }
             Ok(Published::default())
         })
+    }
+
+    fn history<'a>(
+        &'a self,
+        _channel: &'a ChannelName,
+        _query: HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
+    }
+
+    fn tops<'a>(&'a self, _channels: &'a [ChannelName]) -> BoxFuture<'a, Result<Vec<Option<Position>>, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
+    }
+
+    fn forget<'a>(&'a self, _channel: &'a ChannelName) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
     }
 
     fn health(&self) -> Health {

@@ -7,9 +7,16 @@
 //!   node (the second after the first was acknowledged, or both awaited in order) arrive in that order
 //!   everywhere; all nodes see one channel in one order.
 //! - **No duplicates.** A publication arrives at most once per node.
-//! - **What may be lost.** On channels without history: what is published while a node's link is down.
-//!   The node then sees one [`BrokerEvent::Gap`] for each channel it held, after the link is back and
-//!   before any later publication of that channel.
+//! - **What may be lost.** What is published while a node's link is down does not arrive. The node then
+//!   sees one [`BrokerEvent::Gap`] for each channel it held, after the link is back and before any later
+//!   publication of that channel; on channels with history it can read what it missed.
+//! - **History.** A publication with [`PublishOptions::retention`] is stored, numbered and sent in one
+//!   step: offsets count from 1 without gaps within an epoch, all nodes see a channel in the order of
+//!   its offsets, and what was refused has neither an offset nor a trace. One (epoch, offset) never
+//!   names two publications, whatever a failover lost: a stream that may have lost its end goes on
+//!   under a new epoch, which remembers the one before and where that ended ([`Stream::previous`]).
+//! - **Idempotency.** Of publications to one channel with one [`PublishOptions::key`] within the window,
+//!   on whatever nodes, the first is stored and sent; all are answered alike.
 //! - **Atomicity.** `subscribe` answers after the broker has confirmed all channels: what is published
 //!   after the answer arrives. On an error none may be relied on, and all may be tried again: channels
 //!   that were not held before are not held then, and are not made up for when the link is back.
@@ -21,7 +28,9 @@
 
 pub mod bus;
 pub mod event;
+pub mod history;
 pub mod memory;
+pub mod options;
 pub mod redis;
 pub mod roster;
 
@@ -35,6 +44,8 @@ use crate::model::{ChannelName, Position, Publication};
 
 pub use bus::Bus;
 pub use event::{BrokerEvent, Events};
+pub use history::{HistoryPage, HistoryQuery, Previous, Stream};
+pub use options::{Ack, IdempotencyKey, PublishOptions, Retention, Version};
 pub use roster::Roster;
 
 /// A boxed future: the traits here are used as objects.
@@ -57,12 +68,38 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Says something on a channel, to all nodes.
     ///
     /// # Errors
-    /// When the broker refused (nothing was delivered) or did not answer in time (unknown).
+    /// When the broker refused (nothing was stored or delivered), did not answer in time (unknown), or
+    /// stored it without the replicas that were asked for ([`BrokerError::NotReplicated`]).
     fn publish<'a>(
         &'a self,
         channel: &'a ChannelName,
         outgoing: Outgoing,
+        options: PublishOptions,
     ) -> BoxFuture<'a, Result<Published, BrokerError>>;
+
+    /// Reads a channel's stream. One that does not exist begins here, with a fresh epoch and top 0: what
+    /// is published after the answer has a position after the answer's top.
+    ///
+    /// # Errors
+    /// When the broker refused or did not answer in time.
+    fn history<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        query: HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, BrokerError>>;
+
+    /// The present positions of many streams' tops, in the order asked; none for streams that do not
+    /// exist. Cheap: reads no publications and writes nothing.
+    ///
+    /// # Errors
+    /// When the broker refused or did not answer in time.
+    fn tops<'a>(&'a self, channels: &'a [ChannelName]) -> BoxFuture<'a, Result<Vec<Option<Position>>, BrokerError>>;
+
+    /// Forgets a channel's publications; epoch and numbering go on.
+    ///
+    /// # Errors
+    /// When the broker refused or did not answer in time.
+    fn forget<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), BrokerError>>;
 
     /// Whether publications get through right now: the link is up and what this node sends to itself
     /// comes back.
@@ -81,8 +118,23 @@ pub struct Outgoing {
 /// The broker has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
-    /// Where it stands, on channels with history.
+    /// Where it stands, on channels with history: of a repeated publication, where the first one does; of
+    /// a stale one, where the top does.
     pub position: Option<Position>,
+    /// What was done.
+    pub outcome: Outcome,
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was sent.
+    #[default]
+    Sent,
+    /// One with the same key had been sent before: this one was not.
+    Repeated,
+    /// One with the same or a higher version had been sent before: this one was not.
+    Stale,
 }
 
 /// How a broker is.
@@ -106,6 +158,15 @@ pub enum BrokerError {
     /// It answered that it will not: read-only, out of memory. Nothing was done.
     #[error("the broker refused: {0}")]
     Refused(String),
+    /// It has stored and sent the publication, but not enough replicas have confirmed it in time: a
+    /// failover may lose it. To be tried again with the same key.
+    #[error("stored, but only {confirmed} of {wanted} replicas have confirmed it")]
+    NotReplicated {
+        /// Replicas that have it.
+        confirmed: u64,
+        /// Replicas that were asked for.
+        wanted: u64,
+    },
 }
 
 impl BrokerError {

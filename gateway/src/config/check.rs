@@ -11,13 +11,14 @@ use crate::config::load::{Purpose, Sources};
 use crate::config::manual::variable;
 use crate::config::problem::Problem;
 use crate::config::raw::{
-    Raw, RawApi, RawBroker, RawChannelOptions, RawClient, RawNamespace, RawPersonalChannel, RawServer, RawShutdown,
-    RawSubscriptionToken, RawTelemetry, RawToken,
+    Raw, RawApi, RawBroker, RawChannelOptions, RawClient, RawHistory, RawNamespace, RawPersonalChannel, RawServer,
+    RawShutdown, RawSubscriptionToken, RawTelemetry, RawToken,
 };
 use crate::config::secret::Secret;
 use crate::config::section::{
-    ApiConfig, AuthConfig, BrokerConfig, BrokerUrl, ChannelConfig, ChannelOptions, ClientConfig, Namespace,
-    PersonalChannel, ServerConfig, ShutdownConfig, TelemetryConfig, TokenConfig,
+    ApiConfig, AuthConfig, BrokerConfig, BrokerUrl, ChannelConfig, ChannelOptions, ClientConfig, HistoryConfig,
+    HistoryOptions, Namespace, PersonalChannel, PresenceConfig, ServerConfig, ShutdownConfig, TelemetryConfig,
+    TokenConfig,
 };
 use crate::config::settings::{Reader, Settings};
 use crate::config::{Config, unknown};
@@ -58,6 +59,8 @@ pub(crate) fn check(
         server: checker.server(raw.server),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,
+        history: checker.history(&raw.history),
+        presence: PresenceConfig { list_max: raw.presence.list_max },
         broker: checker.broker(raw.broker),
         auth,
         api: checker.api(raw.api),
@@ -303,6 +306,39 @@ impl Checker<'_> {
             allow_user_limited_channels: raw.allow_user_limited_channels,
             exclude_publisher: raw.exclude_publisher,
             publication_data_format: raw.publication_data_format,
+            history: (raw.history_size > 0 && !raw.history_ttl.is_zero()).then(|| HistoryOptions {
+                size: raw.history_size,
+                ttl: raw.history_ttl,
+                meta_ttl: raw.history_meta_ttl,
+                ack: raw.publish_ack,
+            }),
+            force_positioning: raw.force_positioning,
+            allow_positioning: raw.allow_positioning,
+            force_recovery: raw.force_recovery,
+            allow_recovery: raw.allow_recovery,
+            force_recovery_mode: raw.force_recovery_mode,
+            allow_history_for_client: raw.allow_history_for_client,
+            allow_history_for_subscriber: raw.allow_history_for_subscriber,
+            allow_history_for_anonymous: raw.allow_history_for_anonymous,
+            allowed_delta: raw.allowed_delta_types.first().copied(),
+            delta_publish: raw.delta_publish,
+            presence: raw.presence,
+            join_leave: raw.join_leave,
+            force_push_join_leave: raw.force_push_join_leave,
+            leave_delay: raw.leave_delay,
+            allow_presence_for_client: raw.allow_presence_for_client,
+            allow_presence_for_subscriber: raw.allow_presence_for_subscriber,
+            allow_presence_for_anonymous: raw.allow_presence_for_anonymous,
+        }
+    }
+
+    fn history(&mut self, raw: &RawHistory) -> HistoryConfig {
+        HistoryConfig {
+            recovery_max_publication_limit: raw.recovery_max_publication_limit,
+            position_check_interval: raw.position_check_interval,
+            idempotency_window: raw.idempotency_window,
+            replicas: raw.replicas as u64,
+            replicated_timeout: raw.replicated_timeout,
         }
     }
 

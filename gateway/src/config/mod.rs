@@ -27,7 +27,8 @@ pub use raw::SECTIONS;
 pub use settings::{Origin, Settings};
 
 use section::{
-    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, ServerConfig, ShutdownConfig, TelemetryConfig,
+    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, PresenceConfig, ServerConfig,
+    ShutdownConfig, TelemetryConfig,
 };
 
 /// The whole configuration, checked.
@@ -39,6 +40,10 @@ pub struct Config {
     pub client: ClientConfig,
     /// Channel rules.
     pub channel: ChannelConfig,
+    /// Streams.
+    pub history: HistoryConfig,
+    /// Members.
+    pub presence: PresenceConfig,
     /// What joins the nodes.
     pub broker: BrokerConfig,
     /// Whose tokens are good.

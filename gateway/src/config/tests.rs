@@ -72,7 +72,8 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, broker, auth, api, telemetry, shutdown } = good("", &[]).config;
+    let Config { server, client, channel, history: _, presence: _, broker, auth, api, telemetry, shutdown } =
+        good("", &[]).config;
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
     assert_eq!(server.listen, addr("0.0.0.0:8080"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::duration::{parse_duration, parse_size, show_duration};
 use crate::config::secret::Secret;
 use crate::config::section::auth::Algorithm;
-use crate::config::section::{BrokerUrl, DataFormat, LogFormat};
+use crate::config::section::{BrokerUrl, DataFormat, DeltaType, LogFormat, PublishAck, RecoveryMode};
 use crate::model::ByteSize;
 
 /// What stands for a secret wherever it would be shown.
@@ -207,64 +207,40 @@ fn later(what: &str) -> Wrong {
     Wrong::Because(format!(r#"is not possible: {what} is not built yet; write "redis://host:port/db" or "memory://""#))
 }
 
-impl Value for LogFormat {
-    const FORM: &'static str = r#""text" or "json""#;
+/// A closed list of words.
+macro_rules! words {
+    ($type:ty, $form:literal, $($word:literal => $value:path),+) => {
+        impl Value for $type {
+            const FORM: &'static str = $form;
 
-    fn from_text(text: &str) -> Result<Self, Wrong> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(Wrong::Form),
+            fn from_text(text: &str) -> Result<Self, Wrong> {
+                match text {
+                    $($word => Ok($value),)+
+                    _ => Err(Wrong::Form),
+                }
+            }
+
+            fn show(&self) -> String {
+                quoted(match self {
+                    $($value => $word,)+
+                })
+            }
         }
-    }
-
-    fn show(&self) -> String {
-        quoted(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
+    };
 }
 
-impl Value for DataFormat {
-    const FORM: &'static str = r#""json" or "binary""#;
-
-    fn from_text(text: &str) -> Result<Self, Wrong> {
-        match text {
-            "json" => Ok(Self::Json),
-            "binary" => Ok(Self::Binary),
-            _ => Err(Wrong::Form),
-        }
-    }
-
-    fn show(&self) -> String {
-        quoted(match self {
-            Self::Json => "json",
-            Self::Binary => "binary",
-        })
-    }
-}
-
-impl Value for Algorithm {
-    const FORM: &'static str = r#""HS256", "HS384" or "HS512""#;
-
-    fn from_text(text: &str) -> Result<Self, Wrong> {
-        match text {
-            "HS256" => Ok(Self::Hs256),
-            "HS384" => Ok(Self::Hs384),
-            "HS512" => Ok(Self::Hs512),
-            _ => Err(Wrong::Form),
-        }
-    }
-
-    fn show(&self) -> String {
-        quoted(match self {
-            Self::Hs256 => "HS256",
-            Self::Hs384 => "HS384",
-            Self::Hs512 => "HS512",
-        })
-    }
-}
+words!(LogFormat, r#""text" or "json""#, "text" => Self::Text, "json" => Self::Json);
+words!(DataFormat, r#""json" or "binary""#, "json" => Self::Json, "binary" => Self::Binary);
+words!(RecoveryMode, r#""stream" or "cache""#, "stream" => Self::Stream, "cache" => Self::Cache);
+words!(PublishAck, r#""stored" or "replicated""#, "stored" => Self::Stored, "replicated" => Self::Replicated);
+words!(DeltaType, r#""fossil""#, "fossil" => Self::Fossil);
+words!(
+    Algorithm,
+    r#""HS256", "HS384" or "HS512""#,
+    "HS256" => Self::Hs256,
+    "HS384" => Self::Hs384,
+    "HS512" => Self::Hs512
+);
 
 impl<T: Value> Value for Vec<T> {
     const FORM: &'static str = r#"a list such as ["a", "b"] (in a variable: the same, as JSON)"#;

@@ -4,22 +4,24 @@
 use super::Hub;
 use crate::model::event::{Event, Push};
 use crate::model::wire::{Frame, WireKey};
-use crate::model::{ChannelName, Publication};
+use crate::model::{ChannelName, Membership, Publication};
 
 impl Hub {
     /// Puts a publication into the outbox of each of the channel's subscribers but the excluded one,
-    /// encoded once for each wire in use. Answers how many outboxes took it. A full outbox closes
-    /// itself and costs the others nothing.
-    pub fn deliver(&self, channel: &ChannelName, publication: Publication) -> usize {
+    /// encoded once for each wire and form in use. Answers how many outboxes took it. A full outbox
+    /// closes itself and costs the others nothing.
+    ///
+    /// `before` is the channel's publication before this one: subscribers with [`super::Wants::delta`]
+    /// that have got it may get a patch to it.
+    pub fn deliver(&self, channel: &ChannelName, publication: &Publication, before: Option<&Publication>) -> usize {
+        let _ = before;
         let shard = self.shard(channel).read();
         let Some(listeners) = shard.get(channel) else { return 0 };
-        let exclude = publication.exclude;
-        let push = Push::Publication(publication);
-        let event = Event::Push { channel: Some(channel), push: &push };
+        let event = Event::Publication { channel, publication };
         let mut frames: [Option<Frame>; WireKey::COUNT] = Default::default();
         let mut delivered = 0;
         for (connection, subscriber) in listeners {
-            if exclude == Some(*connection) {
+            if publication.exclude == Some(*connection) {
                 continue;
             }
             let wire = subscriber.wire.index();
@@ -34,5 +36,20 @@ impl Hub {
         }
         self.metrics.deliveries.inc_by(delivered as u64);
         delivered
+    }
+
+    /// Tells the channel's subscribers that want it who joined or left.
+    pub fn tell(&self, channel: &ChannelName, membership: &Membership) {
+        let shard = self.shard(channel).read();
+        let Some(listeners) = shard.get(channel) else { return };
+        let push = Push::Membership(membership.clone());
+        let event = Event::Push { channel: Some(channel), push: &push };
+        let mut frames: [Option<Frame>; WireKey::COUNT] = Default::default();
+        for subscriber in listeners.values().filter(|subscriber| subscriber.wants.join_leave) {
+            let wire = subscriber.wire.index();
+            let Some(encoder) = &self.encoders[wire] else { continue };
+            let frame = frames[wire].get_or_insert_with(|| encoder.encode(&event));
+            let _ = subscriber.outbox.push(frame.clone());
+        }
     }
 }

@@ -13,12 +13,13 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use fanfare_proto::code::unsubscribe;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use parking_lot::RwLock;
 
 use crate::model::wire::{Encode, Frame, WireKey};
-use crate::model::{ChannelName, ConnectionId};
+use crate::model::{ChannelName, ConnectionId, Directive};
 use crate::telemetry::Metrics;
 
 pub use outbox::{Outbox, OutboxReader, Refused, Signal};
@@ -34,6 +35,24 @@ pub struct Subscriber {
     pub outbox: Outbox,
     /// How they are written.
     pub wire: WireKey,
+    /// Which of the channel's events it gets, and in what form.
+    pub wants: Wants,
+    /// It has seen the channel's stream up to this offset, although this node has not delivered so much
+    /// yet: what comes with a lower or the same offset is not for it. 0 for all others.
+    pub ahead: u64,
+    /// The offset of the publication that it got last; 0 if none: patches are made to what it has.
+    pub base: u64,
+}
+
+/// Which of a channel's events a subscriber gets, and in what form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// It is told who joins and leaves.
+    pub join_leave: bool,
+    /// It is told when it may have missed something: [`Hub::expel`] is about it.
+    pub positioned: bool,
+    /// It gets patches where they are shorter, and the delta form always.
+    pub delta: bool,
 }
 
 type Listeners = IndexMap<ConnectionId, Subscriber, RandomState>;
@@ -80,6 +99,30 @@ impl Hub {
         if listeners.insert(connection, subscriber).is_none() {
             self.metrics.subscriptions.inc();
         }
+    }
+
+    /// Takes the channel's positioned subscribers out, at once, and orders their sessions to end their
+    /// subscriptions with [`unsubscribe::INSUFFICIENT_STATE`]; answers how many. Others stay.
+    pub fn expel(&self, channel: &ChannelName) -> usize {
+        let mut shard = self.shard(channel).write();
+        let Some(listeners) = shard.get_mut(channel) else { return 0 };
+        let before = listeners.len();
+        let code = unsubscribe::INSUFFICIENT_STATE;
+        listeners.retain(|_, subscriber| {
+            if subscriber.wants.positioned {
+                let channel = channel.clone();
+                let order = Directive::Unsubscribe { channel, code, reason: unsubscribe::reason(code) };
+                let _ = subscriber.outbox.direct(order);
+            }
+            !subscriber.wants.positioned
+        });
+        let (expelled, empty) = (before - listeners.len(), listeners.is_empty());
+        self.metrics.subscriptions.dec_by(i64::try_from(expelled).unwrap_or(i64::MAX));
+        if empty {
+            shard.remove(channel);
+            self.metrics.channels.dec();
+        }
+        expelled
     }
 
     /// Takes a subscriber out; true if nobody on this node listens to the channel any more.

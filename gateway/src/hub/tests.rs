@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fanfare_proto::code::CloseCode;
 
 use super::*;
-use crate::model::event::{Event, Push};
+use crate::model::event::Event;
 use crate::model::{ByteSize, Directive, Publication, SessionId, UserId};
 
 /// Writes the payload as it is and counts how often it was asked to.
@@ -26,7 +26,7 @@ impl Encode for Plain {
     fn encode(&self, event: &Event<'_>) -> Frame {
         self.encoded.fetch_add(1, Ordering::SeqCst);
         match event {
-            Event::Push { push: Push::Publication(publication), .. } => Frame::Text(publication.data.clone()),
+            Event::Publication { publication, .. } => Frame::Text(publication.data.clone()),
             other => panic!("the hub writes publications only, not {other:?}"),
         }
     }
@@ -71,7 +71,7 @@ impl Listener {
     }
 
     fn join(&self, hub: &Hub, name: &str, wire: WireKey) {
-        let subscriber = Subscriber { outbox: self.outbox.clone(), wire };
+        let subscriber = Subscriber { outbox: self.outbox.clone(), wire, wants: Wants::default(), ahead: 0, base: 0 };
         hub.add(&channel(name), self.connection, subscriber, None);
     }
 
@@ -95,7 +95,7 @@ fn everybody_on_the_channel_gets_it_once_and_nobody_else() {
         listener.join(&hub, "news", if i % 2 == 0 { WireKey::CentrifugeJson } else { WireKey::CentrifugeProtobuf });
     }
     elsewhere.join(&hub, "other", WireKey::CentrifugeJson);
-    assert_eq!(hub.deliver(&channel("news"), say("1")), 10);
+    assert_eq!(hub.deliver(&channel("news"), &say("1"), None), 10);
     assert!(here.iter_mut().all(|listener| listener.read() == ["1"]));
     assert!(elsewhere.read().is_empty());
     assert_eq!(json.encoded.load(Ordering::SeqCst), 1, "once for each wire");
@@ -109,7 +109,7 @@ fn the_excluded_connection_is_left_out() {
     a.join(&hub, "news", WireKey::CentrifugeJson);
     b.join(&hub, "news", WireKey::CentrifugeJson);
     let publication = Publication { exclude: Some(a.connection), ..say("1") };
-    assert_eq!(hub.deliver(&channel("news"), publication), 1);
+    assert_eq!(hub.deliver(&channel("news"), &publication, None), 1);
     assert!(a.read().is_empty());
     assert_eq!(b.read(), ["1"]);
 }
@@ -132,9 +132,15 @@ fn the_last_one_to_leave_empties_the_channel() {
 fn the_opening_comes_before_the_channel_and_the_cork_before_all() {
     let (hub, ..) = hub();
     let mut a = Listener::with_limit(1 << 20);
-    let subscriber = Subscriber { outbox: a.outbox.clone(), wire: WireKey::CentrifugeJson };
+    let subscriber = Subscriber {
+        outbox: a.outbox.clone(),
+        wire: WireKey::CentrifugeJson,
+        wants: Wants::default(),
+        ahead: 0,
+        base: 0,
+    };
     hub.add(&channel("news"), a.connection, subscriber, Some(frame("subscribed")));
-    hub.deliver(&channel("news"), say("1"));
+    hub.deliver(&channel("news"), &say("1"), None);
     assert!(a.read().is_empty(), "corked");
     a.outbox.uncork(frame("connected"));
     assert_eq!(a.read(), ["connected", "subscribed", "1"]);
@@ -150,9 +156,9 @@ fn a_full_outbox_closes_as_slow_and_costs_others_nothing() {
     slow.join(&hub, "news", WireKey::CentrifugeJson);
     quick.join(&hub, "news", WireKey::CentrifugeJson);
     for text in ["1", "2", "3"] {
-        assert_eq!(hub.deliver(&channel("news"), say(text)), 2);
+        assert_eq!(hub.deliver(&channel("news"), &say(text), None), 2);
     }
-    assert_eq!(hub.deliver(&channel("news"), say("4")), 1);
+    assert_eq!(hub.deliver(&channel("news"), &say("4"), None), 1);
     assert_eq!(quick.read(), ["1", "2", "3", "4"]);
     let mut batch = VecDeque::new();
     assert_eq!(slow.poll(&mut batch), Poll::Ready(Signal::Close(CloseCode::Slow.into())));

@@ -1,6 +1,7 @@
 //! What a client can ask: one closed enum for all protocols.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -46,6 +47,8 @@ pub enum Ask {
     History {
         /// The channel's name, not checked yet.
         channel: String,
+        /// Which part of it.
+        query: HistoryAsk,
     },
     /// Calls the application.
     Rpc {
@@ -99,4 +102,37 @@ pub struct Subscribe {
     pub token: String,
     /// For the application's subscribe hook.
     pub data: Bytes,
+    /// What the client has seen, if it wants what it has missed since.
+    pub recover: Option<Since>,
+    /// It wants to be told when it may have missed something.
+    pub positioned: bool,
+    /// It wants to be able to recover later.
+    pub recoverable: bool,
+    /// It wants to be told who joins and leaves.
+    pub join_leave: bool,
+    /// Patches of this kind would do; as it came, empty for none.
+    pub delta: String,
+    /// Rather an error ([`fanfare_proto::code::ErrorCode::UnrecoverablePosition`]) than a subscription
+    /// that has lost something.
+    pub reject_unrecovered: bool,
+}
+
+/// What a client says it has seen of a channel's stream. As it came: nothing of it need be true.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    /// The last offset it has seen; 0 for nothing.
+    pub offset: u64,
+    /// In this epoch; empty if it does not know.
+    pub epoch: Arc<str>,
+}
+
+/// Which part of a channel's history is asked for. As it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryAsk {
+    /// At most so many publications; 0 for none, -1 for as many as may be, below that senseless.
+    pub limit: i32,
+    /// Only what came after this, or, in reverse, before.
+    pub since: Option<Since>,
+    /// From new to old.
+    pub reverse: bool,
 }

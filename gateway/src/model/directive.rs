@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::ChannelName;
+use super::command::Since;
 
 /// An order to one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Directive {
         data: Bytes,
         /// When the subscription ends, in seconds since 1970; none if it does not.
         expire_at: Option<i64>,
+        /// What the client has seen, if it is to get what it has missed since.
+        recover: Option<Since>,
     },
     /// Prolong the connection.
     Refresh {

@@ -1,12 +1,13 @@
 //! What a client can be told: one closed enum for all protocols.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_proto::code::ErrorCode;
 
-use super::{ChannelName, ConnectionId, NodeId, Publication, SessionId};
+use super::{ChannelName, ClientInfo, ConnectionId, Membership, NodeId, Position, Publication, Retained, SessionId};
 
 /// Something for one client.
 #[derive(Clone, Debug)]
@@ -32,6 +33,23 @@ pub enum Event<'a> {
         /// What happened.
         push: &'a Push,
     },
+    /// Something was said on a channel.
+    Publication {
+        /// The channel.
+        channel: &'a ChannelName,
+        /// What was said.
+        publication: &'a Publication,
+    },
+    /// A publication for subscribers that have agreed to deltas.
+    Delta {
+        /// The channel.
+        channel: &'a ChannelName,
+        /// What was said, whole.
+        publication: &'a Publication,
+        /// The patch that makes its data of the data of the publication before; none where the whole is
+        /// shorter, or the publication before is not known to have been received.
+        patch: Option<&'a Bytes>,
+    },
     /// Are you there?
     Ping,
 }
@@ -53,6 +71,17 @@ pub enum Reply {
         client: ConnectionId,
         /// How long the new token is good for; none if it does not expire.
         ttl: Option<Duration>,
+    },
+    /// Who is on the channel, by connection.
+    Presence(Vec<ClientInfo>),
+    /// How many are on the channel.
+    PresenceStats(PresenceStats),
+    /// What was said on the channel.
+    History {
+        /// In the order asked for.
+        publications: Vec<Arc<Retained>>,
+        /// Where the stream's newest publication stands.
+        top: Position,
     },
     /// The subscription token was taken.
     SubRefresh {
@@ -93,13 +122,50 @@ pub struct Subscribed {
     pub ttl: Option<Duration>,
     /// From the application; empty if none.
     pub data: Bytes,
+    /// Where the subscription stands in the channel's stream; none on channels without history, and for
+    /// clients that do not want to know.
+    pub standing: Option<Standing>,
+    /// The subscription gets patches: from now on data comes in the delta form.
+    pub delta: bool,
+}
+
+/// Where a subscription stands in its channel's stream.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The client is told when it may have missed something.
+    pub positioned: bool,
+    /// The client may recover later.
+    pub recoverable: bool,
+    /// What it has seen when it has taken the publications below: after a recovery, what it said it had
+    /// seen, in the stream's present epoch; else the stream's top.
+    pub position: Position,
+    /// What became of its wish to recover; none if it had none.
+    pub recovery: Option<Recovery>,
+}
+
+/// What became of a wish to recover.
+#[derive(Clone, Debug)]
+pub enum Recovery {
+    /// All that was missed, in order. Nothing is missing between it and what comes later.
+    Recovered(Vec<Arc<Retained>>),
+    /// Something is lost to this client: it has to get its state elsewhere.
+    Unrecovered,
+}
+
+/// How many are on a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PresenceStats {
+    /// Connections.
+    pub clients: u64,
+    /// Different users among them; all anonymous ones together are one.
+    pub users: u64,
 }
 
 /// What nobody asked for.
 #[derive(Clone, Debug)]
 pub enum Push {
-    /// Something was said.
-    Publication(Publication),
+    /// Somebody joined or left.
+    Membership(Membership),
     /// The server subscribed you.
     Subscribe(Subscribed),
     /// The server ended your subscription.

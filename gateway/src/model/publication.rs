@@ -44,4 +44,24 @@ pub struct Publication {
     pub time_ms: i64,
     /// This connection does not get the publication: it published it, or the API said so.
     pub exclude: Option<ConnectionId>,
+    /// Subscribers that have agreed to deltas may get it as a patch to the one before.
+    pub delta: bool,
+}
+
+/// What happened to a channel's membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// What happened.
+    pub change: Change,
+    /// To whom.
+    pub who: ClientInfo,
+}
+
+/// How a channel's membership changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A client has subscribed.
+    Joined,
+    /// It has gone: it unsubscribed, its connection ended, or its node died.
+    Left,
 }

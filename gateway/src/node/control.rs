@@ -1,5 +1,6 @@
 //! Orders from any node to the sessions of this one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use fanfare_proto::envelope::{Control, Order};
 
 use super::Node;
 use crate::hub::Target;
+use crate::model::command::Since;
 use crate::model::{ChannelName, Close, ConnectionId, Directive, SessionId, UserId};
 
 /// What is done with the connections an order is about.
@@ -52,7 +54,10 @@ impl Node {
                 let channel = ChannelName::parse(&order.channel).ok()?;
                 let expire_at = (order.expire_at > 0).then_some(order.expire_at);
                 let (info, data) = (shared(order.info), shared(order.data));
-                Some((target(order.target?)?, Action::Direct(Directive::Subscribe { channel, info, data, expire_at })))
+                let recover =
+                    order.recover.map(|since| Since { offset: since.offset, epoch: Arc::from(since.epoch.as_str()) });
+                let directive = Directive::Subscribe { channel, info, data, expire_at, recover };
+                Some((target(order.target?)?, Action::Direct(directive)))
             }
             Order::Refresh(order) if order.expired => {
                 Some((target(order.target?)?, Action::Close(CloseCode::Expired.into())))

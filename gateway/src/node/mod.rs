@@ -1,7 +1,10 @@
 //! The only place where hub, broker and channel rules meet: the use cases that rooms and doors share.
 
 mod control;
+mod history;
 mod lease;
+mod presence;
+mod publish;
 mod pump;
 mod subscribe;
 mod sweep;
@@ -10,20 +13,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_proto::envelope::{Control, Order};
-use tracing::Instrument;
-
 use crate::broker::roster::NodeRecord;
-use crate::broker::{Broker, BrokerError, Bus, Events, Health, Outgoing, Published, Roster};
+use crate::broker::{Broker, BrokerError, Bus, Events, Health, Roster};
 use crate::channel::Rules;
+use crate::config::section::{HistoryConfig, PresenceConfig};
 use crate::hub::{Hub, Member};
 use crate::model::time::Clock;
-use crate::model::{ChannelName, ConnectionId, NodeId};
+use crate::model::{ConnectionId, NodeId};
+use crate::presence::Presence;
 use crate::task::Tasks;
+use crate::telemetry::Metrics;
 use crate::telemetry::tracing::Tracing;
-use crate::telemetry::{Metrics, propagate};
+use fanfare_proto::envelope::{Control, Order};
 
+pub use history::HistoryError;
 pub use lease::LeaseConfig;
+pub use publish::PublishAsk;
 
 /// What a node is made of; `app` builds it.
 #[derive(Clone, Debug)]
@@ -40,6 +45,12 @@ pub struct Parts {
     pub bus: Arc<dyn Bus>,
     /// What all nodes hold.
     pub roster: Arc<dyn Roster>,
+    /// Who is on a channel.
+    pub presence: Arc<dyn Presence>,
+    /// What holds for streams.
+    pub history: HistoryConfig,
+    /// What holds for members.
+    pub members: PresenceConfig,
     /// Channel rules.
     pub rules: Arc<Rules>,
     /// The time.
@@ -128,23 +139,6 @@ impl Node {
     pub fn leave(&self, connection: ConnectionId) {
         self.parts.hub.people().leave(connection);
         self.parts.metrics.connections.dec();
-    }
-
-    /// Says something on a channel, to all nodes. Payload and rules were checked by the caller.
-    ///
-    /// # Errors
-    /// The broker's.
-    pub async fn publish(&self, channel: &ChannelName, mut outgoing: Outgoing) -> Result<Published, BrokerError> {
-        if !self.parts.tracing.enabled() {
-            return self.parts.broker.publish(channel, outgoing).await;
-        }
-        let span = self.parts.tracing.publish_span(&outgoing.traceparent, self.parts.rules.namespace_label(channel));
-        outgoing.traceparent = propagate::outgoing(span.as_ref(), &outgoing.traceparent);
-        let publish = self.parts.broker.publish(channel, outgoing);
-        match span {
-            Some(span) => publish.instrument(span).await,
-            None => publish.await,
-        }
     }
 
     /// Gives an order to the sessions it is about, on all nodes, this one included.

@@ -77,7 +77,7 @@ impl Node {
                 self.holdings.held.lock().insert(channel.clone());
             }
             Err(BrokerError::Timeout) => {}
-            Err(BrokerError::Unreachable(_) | BrokerError::Refused(_)) => {
+            Err(BrokerError::Unreachable(_) | BrokerError::Refused(_) | BrokerError::NotReplicated { .. }) => {
                 self.holdings.idle.lock().remove(channel);
             }
         }

@@ -59,7 +59,7 @@ impl Session {
     fn welcome(&mut self, id: u32, expires_at: Option<i64>, subs: BTreeMap<ChannelName, ServerSub>) {
         let (interval, timeout) = (self.shared.config.ping_interval, self.shared.config.pong_timeout);
         self.heartbeat.begin(self.shared.now(), interval, timeout, rand::random());
-        let subscribed = |sub: ServerSub| Subscribed { ttl: None, data: sub.data };
+        let subscribed = |sub: ServerSub| Subscribed { data: sub.data, ..Subscribed::default() };
         let connected = Connected {
             client: self.connection,
             version: env!("CARGO_PKG_VERSION"),

@@ -21,7 +21,7 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use crate::auth::Auth;
 use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
-use crate::hub::{Outbox, OutboxReader, Subscriber};
+use crate::hub::{Outbox, OutboxReader, Subscriber, Wants};
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
@@ -207,7 +207,7 @@ impl Session {
     }
 
     fn subscriber(&self) -> Subscriber {
-        Subscriber { outbox: self.outbox.clone(), wire: self.wire.key() }
+        Subscriber { outbox: self.outbox.clone(), wire: self.wire.key(), wants: Wants::default(), ahead: 0, base: 0 }
     }
 
     fn reply(&mut self, id: u32, reply: &Reply) {

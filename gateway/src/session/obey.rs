@@ -24,7 +24,7 @@ impl Session {
                 }
                 Flow::Continue
             }
-            Directive::Subscribe { channel, info, data, expire_at } => {
+            Directive::Subscribe { channel, info, data, expire_at, recover: _ } => {
                 Box::pin(self.subscribe_by_order(channel, info, data, expire_at)).await
             }
             Directive::Refresh { ttl } => {
@@ -62,7 +62,7 @@ impl Session {
             return Flow::Continue;
         }
         let ttl = expires_at.map(|expires_at| shared.until(expires_at));
-        let push = Push::Subscribe(Subscribed { ttl, data });
+        let push = Push::Subscribe(Subscribed { ttl, data, ..Subscribed::default() });
         let opening = self.wire.encode(&Event::Push { channel: Some(&channel), push: &push });
         if let Err(error) = shared.node.subscribe(&channel, self.connection, self.subscriber(), Some(opening)).await {
             // Nobody waits for an answer here: the client comes back and gets its state from the token.

@@ -12,6 +12,7 @@ use crate::channel::permission::{self, Asker, Standing};
 use crate::config::section::DataFormat;
 use crate::model::event::Reply;
 use crate::model::{ChannelName, ClientInfo, Publication};
+use crate::node::PublishAsk;
 use crate::telemetry::metrics::{Road, RoadLabel};
 
 impl Session {
@@ -43,9 +44,10 @@ impl Session {
             position: None,
             time_ms: shared.node.clock().unix_ms(),
             exclude: options.exclude_publisher.then_some(connection),
+            delta: false,
         };
         let outgoing = Outgoing { publication, traceparent: String::new() };
-        shared.node.publish(&channel, outgoing).await.map_err(|error| {
+        shared.node.publish(&channel, outgoing, PublishAsk::default()).await.map_err(|error| {
             tracing::debug!(%error, "could not publish for a client");
             error.code()
         })?;

@@ -53,7 +53,7 @@ impl Session {
         data: Bytes,
     ) -> Result<(), Refusal> {
         let ttl = subscription.expires_at.map(|expires_at| self.shared.until(expires_at));
-        let reply = Reply::Subscribe(Subscribed { ttl, data });
+        let reply = Reply::Subscribe(Subscribed { ttl, data, ..Subscribed::default() });
         let opening = self.wire.encode(&Event::Reply { id, reply: &reply });
         let node = Arc::clone(&self.shared.node);
         node.subscribe(&channel, self.connection, self.subscriber(), Some(opening)).await.map_err(|error| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fanfare_gateway::broker::event::INTAKE_BYTES_MAX;
-use fanfare_gateway::broker::{Broker, BrokerError, BrokerEvent, Health, Outgoing};
+use fanfare_gateway::broker::{Broker, BrokerError, BrokerEvent, Health, Outgoing, PublishOptions};
 use fanfare_gateway::config::section::BrokerUrl;
 use fanfare_gateway::model::{ClientInfo, ConnectionId, Position, Publication, UserId};
 
@@ -109,11 +109,12 @@ async fn nothing_of_a_publication_is_lost(mut world: World) {
             position: Some(Position { offset: 7, epoch: Arc::from("e") }),
             time_ms: 1_700_000_000_000,
             exclude: Some(ConnectionId::random()),
+            delta: true,
         },
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
     };
     world.first().subscribe(&["a"]).await;
-    world.first().broker.publish(&channel("a"), full.clone()).await.unwrap();
+    world.first().broker.publish(&channel("a"), full.clone(), PublishOptions::default()).await.unwrap();
     match world.nodes[0].events.recv().await {
         Some(BrokerEvent::Published { outgoing, .. }) => assert_eq!(outgoing, full),
         other => panic!("{other:?}"),
@@ -132,7 +133,10 @@ async fn one_order_for_all_and_nothing_twice(mut world: World) {
         let broker = world.nodes[publisher % world.nodes.len()].broker.clone();
         tokio::spawn(async move {
             for n in 0..EACH {
-                broker.publish(&channel("a"), outgoing(&format!("{publisher} {n}"))).await.unwrap();
+                broker
+                    .publish(&channel("a"), outgoing(&format!("{publisher} {n}")), PublishOptions::default())
+                    .await
+                    .unwrap();
             }
         })
     });
@@ -182,7 +186,8 @@ async fn memory_slows_publishers_down_and_then_refuses() {
     assert_eq!(node.metrics.broker_intake.get(), 2);
 
     let waiting = node.broker.clone();
-    let waiting = tokio::spawn(async move { waiting.publish(&channel("a"), outgoing("4")).await });
+    let waiting =
+        tokio::spawn(async move { waiting.publish(&channel("a"), outgoing("4"), PublishOptions::default()).await });
     assert_eq!(node.next().await, Seen::said("a", "1"));
     let fourth = tokio::time::timeout(LIMIT, waiting).await.unwrap().unwrap();
     // Whoever got in arrives, in order; nothing is dropped in silence.
@@ -201,7 +206,7 @@ async fn memory_bounds_what_waits_in_bytes() {
     node.subscribe(&["a"]).await;
     let large = outgoing(&"x".repeat(INTAKE_BYTES_MAX / 4));
     for _ in 0..4 {
-        node.broker.publish(&channel("a"), large.clone()).await.unwrap();
+        node.broker.publish(&channel("a"), large.clone(), PublishOptions::default()).await.unwrap();
     }
     assert_eq!(node.publish("a", "no room").await, Err(BrokerError::Timeout));
     drop(node.next().await);
@@ -211,7 +216,7 @@ async fn memory_bounds_what_waits_in_bytes() {
         drop(node.next().await);
     }
     let huge = outgoing(&"x".repeat(INTAKE_BYTES_MAX + 1));
-    node.broker.publish(&channel("a"), huge).await.unwrap();
+    node.broker.publish(&channel("a"), huge, PublishOptions::default()).await.unwrap();
     assert_eq!(node.publish("a", "no room").await, Err(BrokerError::Timeout));
 }
 
@@ -219,6 +224,6 @@ async fn memory_bounds_what_waits_in_bytes() {
 async fn the_failing_double_fails() {
     let broker = FailingBroker::unreachable();
     assert!(broker.subscribe(&[channel("a")]).await.is_err());
-    assert!(broker.publish(&channel("a"), outgoing("x")).await.is_err());
+    assert!(broker.publish(&channel("a"), outgoing("x"), PublishOptions::default()).await.is_err());
     assert_ne!(broker.health(), Health::Delivers);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_gateway::broker::redis::RedisBroker;
-use fanfare_gateway::broker::{BrokerError, BrokerEvent, Health};
+use fanfare_gateway::broker::{BrokerError, BrokerEvent, Health, PublishOptions};
 use fanfare_gateway::config::section::BrokerUrl;
 use fanfare_gateway::model::NodeId;
 use fanfare_gateway::model::time::SystemClock;
@@ -183,7 +183,7 @@ async fn after_the_end_of_its_tasks_a_broker_refuses() {
     node.subscribe(&["a"]).await;
     assert_eq!(node.tasks.shutdown(LIMIT).await, Ok(()));
     eventually("it no longer delivers", || node.broker.health() != Health::Delivers).await;
-    assert!(node.broker.publish(&channel("a"), outgoing("x")).await.is_err());
+    assert!(node.broker.publish(&channel("a"), outgoing("x"), PublishOptions::default()).await.is_err());
     assert!(node.broker.subscribe(&[channel("b")]).await.is_err());
     assert!(node.events.recv().await.is_none(), "the stream ends");
 }

@@ -21,7 +21,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_gateway::broker::memory::MemoryBroker;
 use fanfare_gateway::broker::redis::RedisBroker;
-use fanfare_gateway::broker::{Broker, BrokerError, BrokerEvent, Bus, Events, Health, Outgoing, Roster};
+use fanfare_gateway::broker::{
+    Broker, BrokerError, BrokerEvent, Bus, Events, Health, Outgoing, PublishOptions, Roster,
+};
 use fanfare_gateway::config::section::{BrokerConfig, BrokerUrl};
 use fanfare_gateway::model::time::SystemClock;
 use fanfare_gateway::model::{ChannelName, NodeId, Publication};
@@ -128,7 +130,7 @@ impl Node {
     }
 
     async fn publish(&self, name: &str, text: &str) -> Result<(), BrokerError> {
-        self.broker.publish(&channel(name), outgoing(text)).await.map(drop)
+        self.broker.publish(&channel(name), outgoing(text), PublishOptions::default()).await.map(drop)
     }
 
     async fn next(&mut self) -> Seen {
@@ -197,6 +199,9 @@ impl From<BrokerEvent> for Seen {
                 Self::Said(channel.to_string(), String::from_utf8(outgoing.publication.data.to_vec()).unwrap())
             }
             BrokerEvent::Gap { channel } => Self::Gap(channel.to_string()),
+            BrokerEvent::Member { channel, membership } => {
+                Self::Said(channel.to_string(), format!("{:?} {}", membership.change, membership.who.client))
+            }
             BrokerEvent::Control(control) => Self::Ordered(control.sender),
         }
     }

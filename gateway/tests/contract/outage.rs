@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanfare_gateway::broker::event::INTAKE_BYTES_MAX;
-use fanfare_gateway::broker::{Broker, BrokerError, Health};
+use fanfare_gateway::broker::{Broker, BrokerError, Health, PublishOptions};
 use fanfare_gateway::telemetry::metrics::ReasonLabel;
 
 use crate::redis_kit::{RedisServer, Relay};
@@ -26,7 +26,7 @@ impl Load {
             let (mut n, mut taken) = (0, BTreeSet::new());
             while !stopped.load(Ordering::SeqCst) {
                 // Else it is known to be down, or the number is lost on the way.
-                if broker.publish(&channel("a"), outgoing(&n.to_string())).await.is_ok() {
+                if broker.publish(&channel("a"), outgoing(&n.to_string()), PublishOptions::default()).await.is_ok() {
                     taken.insert(n);
                 }
                 n += 1;
@@ -210,7 +210,7 @@ async fn calls_under_way_end_with_the_link() {
     relay.swallow();
     let calls = (0..50).map(|n| {
         let broker = node.broker.clone();
-        async move { broker.publish(&channel("a"), outgoing(&n.to_string())).await }
+        async move { broker.publish(&channel("a"), outgoing(&n.to_string()), PublishOptions::default()).await }
     });
     let subscribing = [channel("b")];
     let (published, subscribed) =

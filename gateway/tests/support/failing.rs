@@ -10,8 +10,10 @@ use std::future::ready;
 use std::time::Duration;
 
 use fanfare_gateway::broker::roster::{Announcement, NodeRecord};
-use fanfare_gateway::broker::{BoxFuture, Broker, BrokerError, Bus, Health, Outgoing, Published, Roster};
-use fanfare_gateway::model::ChannelName;
+use fanfare_gateway::broker::{
+    BoxFuture, Broker, BrokerError, Bus, Health, HistoryPage, HistoryQuery, Outgoing, PublishOptions, Published, Roster,
+};
+use fanfare_gateway::model::{ChannelName, Position};
 use fanfare_proto::envelope::Control;
 
 /// Fails every call with the same error.
@@ -38,7 +40,24 @@ impl Broker for FailingBroker {
         self.fail()
     }
 
-    fn publish<'a>(&'a self, _: &'a ChannelName, _: Outgoing) -> BoxFuture<'a, Result<Published, BrokerError>> {
+    fn publish<'a>(
+        &'a self,
+        _: &'a ChannelName,
+        _: Outgoing,
+        _: PublishOptions,
+    ) -> BoxFuture<'a, Result<Published, BrokerError>> {
+        self.fail()
+    }
+
+    fn history<'a>(&'a self, _: &'a ChannelName, _: HistoryQuery) -> BoxFuture<'a, Result<HistoryPage, BrokerError>> {
+        self.fail()
+    }
+
+    fn tops<'a>(&'a self, _: &'a [ChannelName]) -> BoxFuture<'a, Result<Vec<Option<Position>>, BrokerError>> {
+        self.fail()
+    }
+
+    fn forget<'a>(&'a self, _: &'a ChannelName) -> BoxFuture<'a, Result<(), BrokerError>> {
         self.fail()
     }
 

@@ -13,19 +13,24 @@ mod schema {
 }
 
 pub use schema::control::Order;
-pub use schema::{ClientInfo, Control, Disconnect, Publication, Refresh, Subscribe, Target, Unsubscribe};
+pub use schema::{
+    ClientInfo, Control, Disconnect, Membership, Publication, Refresh, Since, Subscribe, Target, Unsubscribe,
+};
 
 /// The version that is written. Readers take this one and, once there is a second, the one before.
 pub const VERSION: u8 = 1;
 
 const PUBLICATION: u8 = b'p';
 const CONTROL: u8 = b'c';
+const MEMBERSHIP: u8 = b'm';
 
 /// Anything that two nodes tell each other.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Envelope {
     /// Something was said on a channel.
     Publication(Publication),
+    /// Somebody joined a channel or left it.
+    Membership(Membership),
     /// Something is to be done about some sessions.
     Control(Control),
 }
@@ -59,6 +64,7 @@ impl Envelope {
         let head = bytes.split_to(2);
         match (head[0], head[1]) {
             (VERSION, PUBLICATION) => Ok(Self::Publication(Publication::decode(bytes)?)),
+            (VERSION, MEMBERSHIP) => Ok(Self::Membership(Membership::decode(bytes)?)),
             (VERSION, CONTROL) => Ok(Self::Control(Control::decode(bytes)?)),
             (VERSION, kind) => Err(EnvelopeError::Kind(kind.into())),
             (version, _) => Err(EnvelopeError::Version(version)),
@@ -70,6 +76,7 @@ impl Envelope {
     pub fn encode(&self) -> Bytes {
         match self {
             Self::Publication(publication) => write(PUBLICATION, publication),
+            Self::Membership(membership) => write(MEMBERSHIP, membership),
             Self::Control(control) => write(CONTROL, control),
         }
     }

@@ -88,7 +88,7 @@ impl Subscriber {
     pub(crate) async fn publication(&mut self) -> Publication {
         match Envelope::decode(self.bytes().await.into()).unwrap() {
             Envelope::Publication(publication) => publication,
-            Envelope::Control(control) => panic!("not a publication: {control:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }

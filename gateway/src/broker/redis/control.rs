@@ -262,7 +262,7 @@ impl Reader {
             Ok(Envelope::Control(control)) => {
                 self.intake.send(BrokerEvent::Control(Box::new(control))).await.map_err(|_| Closed)?;
             }
-            Ok(Envelope::Publication(_)) => self.unreadable("a publication among orders"),
+            Ok(Envelope::Publication(_) | Envelope::Membership(_)) => self.unreadable("no order among orders"),
             Err(error) => self.unreadable(&error.to_string()),
         }
         Ok(())

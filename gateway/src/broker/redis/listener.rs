@@ -95,6 +95,7 @@ impl Sorter {
                     }
                 }
             }
+            Ok(Envelope::Membership(_)) => None,
             Ok(Envelope::Control(_)) => {
                 self.unreadable(channel.as_str(), "an order on a channel");
                 None

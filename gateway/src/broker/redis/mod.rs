@@ -22,10 +22,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use super::event::{INTAKE_BYTES_MAX, Room};
-use super::{BoxFuture, Broker, BrokerError, Bus, Events, Health, Outgoing, Published};
+use super::{
+    BoxFuture, Broker, BrokerError, Bus, Events, Health, HistoryPage, HistoryQuery, Outgoing, PublishOptions, Published,
+};
 use crate::config::section::{BrokerConfig, BrokerUrl};
 use crate::model::time::Clock;
-use crate::model::{ChannelName, NodeId};
+use crate::model::{ChannelName, NodeId, Position};
 use crate::redis_link::subscriber::{Intake, Subscriber, Surroundings};
 use crate::redis_link::{Link, LinkError, Script, SetupError, Target, Timing, cmd, pipe};
 use crate::task::Tasks;
@@ -152,6 +154,18 @@ impl RedisBroker {
         Ok(secrets)
     }
 
+    /// The link that commands take, for others who keep things in the same Redis.
+    #[must_use]
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// How keys and channels are called there.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     fn name(&self, channel: &ChannelName) -> Arc<str> {
         Arc::from(self.keys.channel(channel.as_str()))
     }
@@ -172,6 +186,7 @@ impl Broker for RedisBroker {
         &'a self,
         channel: &'a ChannelName,
         outgoing: Outgoing,
+        _options: PublishOptions,
     ) -> BoxFuture<'a, Result<Published, BrokerError>> {
         Box::pin(async move {
             let mut publish = cmd("PUBLISH");
@@ -180,6 +195,22 @@ impl Broker for RedisBroker {
             self.link.command::<i64>(&publish).await?;
             Ok(Published::default())
         })
+    }
+
+    fn history<'a>(
+        &'a self,
+        _channel: &'a ChannelName,
+        _query: HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
+    }
+
+    fn tops<'a>(&'a self, _channels: &'a [ChannelName]) -> BoxFuture<'a, Result<Vec<Option<Position>>, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
+    }
+
+    fn forget<'a>(&'a self, _channel: &'a ChannelName) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
     }
 
     fn health(&self) -> Health {

@@ -28,6 +28,7 @@ pub(super) fn encode(outgoing: Outgoing) -> Bytes {
         exclude_client: publication.exclude.map(|client| client.to_string()).unwrap_or_default(),
         traceparent,
         offset: position.as_ref().map_or(0, |position| position.offset),
+        delta: publication.delta,
         epoch: position.map(|position| position.epoch.as_ref().to_owned()).unwrap_or_default(),
     })
     .encode()
@@ -60,6 +61,7 @@ pub(super) fn decode(publication: envelope::Publication, format: DataFormat) -> 
             time_ms: publication.time_ms,
             // An id of another form is no connection of ours: nobody to leave out.
             exclude: ConnectionId::parse(&publication.exclude_client),
+            delta: publication.delta,
         },
         traceparent: publication.traceparent,
     })
@@ -72,7 +74,7 @@ mod tests {
     fn round_trip(outgoing: &Outgoing) -> Outgoing {
         match Envelope::decode(encode(outgoing.clone())).unwrap() {
             Envelope::Publication(publication) => decode(publication, DataFormat::Json).unwrap(),
-            Envelope::Control(control) => panic!("{control:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -91,6 +93,7 @@ mod tests {
                 position: Some(Position { offset: 7, epoch: Arc::from("e") }),
                 time_ms: 1,
                 exclude: Some(ConnectionId::random()),
+                delta: true,
             },
             traceparent: "00-1-2-01".into(),
         };

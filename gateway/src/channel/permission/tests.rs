@@ -2,16 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CLOSED: ChannelOptions = ChannelOptions {
-    allow_subscribe_for_client: false,
-    allow_subscribe_for_anonymous: false,
-    allow_publish_for_client: false,
-    allow_publish_for_subscriber: false,
-    allow_publish_for_anonymous: false,
-    allow_user_limited_channels: false,
-    exclude_publisher: false,
-    publication_data_format: DataFormat::Json,
-};
+const CLOSED: ChannelOptions = ChannelOptions::CLOSED;
 const SUB: ChannelOptions = ChannelOptions { allow_subscribe_for_client: true, ..CLOSED };
 const SUB_ANON: ChannelOptions = ChannelOptions { allow_subscribe_for_anonymous: true, ..SUB };
 const SUB_ANON_ONLY: ChannelOptions = ChannelOptions { allow_subscribe_for_anonymous: true, ..CLOSED };
@@ -156,6 +147,7 @@ fn any_options() -> impl Strategy<Value = ChannelOptions> {
         allow_user_limited_channels: f,
         exclude_publisher: g,
         publication_data_format: DataFormat::Json,
+        ..CLOSED
     })
 }
 

@@ -6,7 +6,7 @@ use fanfare_proto::code::CloseCode;
 use fanfare_proto::limits::COMMANDS_PER_MESSAGE_MAX;
 
 use super::Decoded;
-use crate::model::command::{Ask, Command, Connect, Subscribe};
+use crate::model::command::{Ask, Command, Connect, HistoryAsk, Subscribe};
 
 /// Takes commands as long as they are good. The first bad one ends the connection, after those before it
 /// were carried out: the client has no other way to learn which one it was.
@@ -40,7 +40,7 @@ fn ask(request: Request) -> Option<Ask> {
         Request::Publish(request) => Ask::Publish { channel: request.channel, data: request.data },
         Request::Presence(request) => Ask::Presence { channel: request.channel },
         Request::PresenceStats(request) => Ask::PresenceStats { channel: request.channel },
-        Request::History(request) => Ask::History { channel: request.channel },
+        Request::History(request) => Ask::History { channel: request.channel, query: HistoryAsk::default() },
         Request::Rpc(request) => Ask::Rpc { method: request.method, data: request.data },
         Request::Send(request) => Ask::Send { data: request.data },
         Request::Refresh(request) => Ask::Refresh { token: request.token },
@@ -67,5 +67,5 @@ fn connect(request: schema::ConnectRequest) -> Connect {
 }
 
 fn subscribe(request: schema::SubscribeRequest) -> Subscribe {
-    Subscribe { channel: request.channel, token: request.token, data: request.data }
+    Subscribe { channel: request.channel, token: request.token, data: request.data, ..Subscribe::default() }
 }

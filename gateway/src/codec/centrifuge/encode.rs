@@ -22,7 +22,9 @@ pub(super) enum Outgoing<'a> {
 pub(super) fn outgoing<'a>(event: &Event<'a>) -> Outgoing<'a> {
     match *event {
         Event::Ping => Outgoing::Ping,
-        Event::Push { channel, push: Push::Publication(said) } => Outgoing::Publication(publication(channel, said)),
+        Event::Publication { channel, publication: said } | Event::Delta { channel, publication: said, .. } => {
+            Outgoing::Publication(publication(channel, said))
+        }
         Event::Push { channel, push } => Outgoing::Reply(schema::Reply {
             push: Some(schema::Push { channel: name(channel).to_owned(), ..body(push) }),
             ..schema::Reply::default()
@@ -38,7 +40,7 @@ fn name(channel: Option<&ChannelName>) -> &str {
     channel.map_or("", ChannelName::as_str)
 }
 
-fn publication<'a>(channel: Option<&'a ChannelName>, said: &'a Publication) -> wire::Publication<'a> {
+fn publication<'a>(channel: &'a ChannelName, said: &'a Publication) -> wire::Publication<'a> {
     let info = said.info.as_ref().map(|info| wire::ClientInfo {
         user: info.user.as_str(),
         client: &info.client,
@@ -52,7 +54,7 @@ fn publication<'a>(channel: Option<&'a ChannelName>, said: &'a Publication) -> w
         None => (0, ""),
     };
     wire::Publication {
-        channel: name(channel),
+        channel: channel.as_str(),
         data: &said.data,
         info,
         offset,
@@ -66,11 +68,7 @@ fn publication<'a>(channel: Option<&'a ChannelName>, said: &'a Publication) -> w
 fn body(push: &Push) -> schema::Push {
     let empty = schema::Push::default();
     match push {
-        Push::Publication(said) => {
-            // `outgoing` has sent them another way; the slow road says the same.
-            let reply = schema::Reply::from(&publication(None, said));
-            reply.push.unwrap_or_default()
-        }
+        Push::Membership(_) => empty,
         Push::Subscribe(subscribed) => {
             let subscribe = schema::Subscribe { data: subscribed.data.clone(), ..schema::Subscribe::default() };
             schema::Push { subscribe: Some(subscribe), ..empty }
@@ -95,6 +93,7 @@ fn answer(reply: &Reply) -> schema::Reply {
         Reply::Subscribe(subscribed) => schema::Reply { subscribe: Some(subscribe(subscribed)), ..empty },
         Reply::Unsubscribe => schema::Reply { unsubscribe: Some(schema::UnsubscribeResult {}), ..empty },
         Reply::Publish => schema::Reply { publish: Some(schema::PublishResult {}), ..empty },
+        Reply::Presence(_) | Reply::PresenceStats(_) | Reply::History { .. } => empty,
         Reply::Refresh { client, ttl } => {
             let refresh = schema::RefreshResult {
                 client: client.to_string(),

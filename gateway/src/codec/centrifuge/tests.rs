@@ -8,7 +8,7 @@ use fanfare_proto::centrifuge::schema;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use super::*;
-use crate::model::command::{Ask, Command, Connect, Subscribe};
+use crate::model::command::{Ask, Command, Connect, HistoryAsk, Subscribe};
 use crate::model::event::{Connected, Push, Reply, Subscribed};
 use crate::model::{ChannelName, ClientInfo, ConnectionId, NodeId, Position, Publication, SessionId, UserId};
 
@@ -58,7 +58,10 @@ fn each_command_has_its_meaning() {
         (r#"{"id":1,"publish":{"channel":"news"}}"#, Ask::Publish { channel: channel(), data: data("") }),
         (r#"{"id":1,"presence":{"channel":"news"}}"#, Ask::Presence { channel: channel() }),
         (r#"{"id":1,"presence_stats":{"channel":"news"}}"#, Ask::PresenceStats { channel: channel() }),
-        (r#"{"id":1,"history":{"channel":"news","limit":3}}"#, Ask::History { channel: channel() }),
+        (
+            r#"{"id":1,"history":{"channel":"news","limit":3}}"#,
+            Ask::History { channel: channel(), query: HistoryAsk::default() },
+        ),
         (r#"{"id":1,"rpc":{"method":"m","data":1}}"#, Ask::Rpc { method: "m".into(), data: data("1") }),
         (r#"{"id":1,"send":{"data":1}}"#, Ask::Send { data: data("1") }),
         (r#"{"send":{"data":1}}"#, Ask::Send { data: data("1") }),
@@ -90,7 +93,7 @@ fn connect_brings_token_data_name_version_and_subscriptions() {
 #[test]
 fn subscribe_with_recovery_delta_or_filter_just_subscribes() {
     let frame = r#"{"id":1,"subscribe":{"channel":"news","token":"t","data":[],"recover":true,"epoch":"e","offset":9,"positioned":true,"recoverable":true,"join_leave":true,"delta":"fossil","tf":{"key":"k","cmp":"eq","val":"v"},"flag":1}}"#;
-    let subscribe = Subscribe { channel: "news".into(), token: "t".into(), data: data("[]") };
+    let subscribe = Subscribe { channel: "news".into(), token: "t".into(), data: data("[]"), ..Subscribe::default() };
     assert_eq!(asked(frame), Ask::Subscribe(subscribe));
 }
 
@@ -222,7 +225,7 @@ fn errors_say_whether_they_pass() {
 
 #[test]
 fn connect_is_answered_with_all_it_brings() {
-    let news = Subscribed { ttl: Some(Duration::from_secs(60)), data: data("[1]") };
+    let news = Subscribed { ttl: Some(Duration::from_secs(60)), data: data("[1]"), ..Subscribed::default() };
     let connected = Connected {
         client: ConnectionId::parse(CLIENT).unwrap(),
         version: "0.1.0",
@@ -260,7 +263,7 @@ fn ttls_are_whole_seconds_rounded_up_and_never_zero() {
 
 #[test]
 fn pushes_other_than_publications() {
-    let subscribed = Subscribed { ttl: None, data: data("[7]") };
+    let subscribed = Subscribed { data: data("[7]"), ..Subscribed::default() };
     assert_eq!(
         pushed(Some("#42"), &Push::Subscribe(subscribed)),
         r##"{"push":{"channel":"#42","subscribe":{"data":[7]}}}"##
@@ -276,47 +279,50 @@ fn pushes_other_than_publications() {
     );
 }
 
-fn publication(offset: Option<u64>) -> Push {
+fn said(channel: &str, publication: &Publication) -> String {
+    let channel = ChannelName::parse(channel).unwrap();
+    encode(&Event::Publication { channel: &channel, publication })
+}
+
+fn publication(offset: Option<u64>) -> Publication {
     let info = ClientInfo {
         user: UserId::new("42"),
         client: CLIENT.into(),
         connection_info: data(r#"{"name":"Ann"}"#),
         channel_info: Bytes::new(),
     };
-    Push::Publication(Publication {
+    Publication {
         data: data(r#"{"text":"hi"}"#),
         info: Some(info),
         tags: BTreeMap::from([("k".into(), "v".into())]),
         position: offset.map(|offset| Position { offset, epoch: Arc::from("abcd") }),
         time_ms: 5,
         exclude: Some(ConnectionId::parse(CLIENT).unwrap()),
-    })
+        delta: false,
+    }
 }
 
 #[test]
 fn a_publication_carries_data_info_tags_and_time() {
     assert_eq!(
-        pushed(Some("news"), &publication(None)),
+        said("news", &publication(None)),
         concat!(
             r#"{"push":{"channel":"news","pub":{"data":{"text":"hi"},"info":{"user":"42","#,
             r#""client":"6b0f9a86-5f0e-4b8e-9d5b-0d1a3b5c7e90","conn_info":{"name":"Ann"}},"tags":{"k":"v"},"time":5}}}"#,
         )
     );
-    let bare = Push::Publication(Publication { data: data("1"), ..Publication::default() });
-    assert_eq!(pushed(Some("news"), &bare), r#"{"push":{"channel":"news","pub":{"data":1}}}"#);
+    let bare = Publication { data: data("1"), ..Publication::default() };
+    assert_eq!(said("news", &bare), r#"{"push":{"channel":"news","pub":{"data":1}}}"#);
 }
 
 #[test]
 fn a_publication_names_the_epoch_with_its_first_offset_only() {
-    assert!(
-        pushed(Some("news"), &publication(Some(1)))
-            .ends_with(r#""offset":1,"tags":{"k":"v"},"time":5,"epoch":"abcd"}}}"#)
-    );
-    assert!(pushed(Some("news"), &publication(Some(2))).ends_with(r#""offset":2,"tags":{"k":"v"},"time":5}}}"#));
+    assert!(said("news", &publication(Some(1))).ends_with(r#""offset":1,"tags":{"k":"v"},"time":5,"epoch":"abcd"}}}"#));
+    assert!(said("news", &publication(Some(2))).ends_with(r#""offset":2,"tags":{"k":"v"},"time":5}}}"#));
 }
 
 #[test]
 fn a_channel_name_with_quotes_is_escaped() {
-    let bare = Push::Publication(Publication { data: data("1"), ..Publication::default() });
-    assert_eq!(pushed(Some(r#"a"b\c"#), &bare), r#"{"push":{"channel":"a\"b\\c","pub":{"data":1}}}"#);
+    let bare = Publication { data: data("1"), ..Publication::default() };
+    assert_eq!(said(r#"a"b\c"#, &bare), r#"{"push":{"channel":"a\"b\\c","pub":{"data":1}}}"#);
 }

@@ -5,6 +5,8 @@ pub mod auth;
 pub mod broker;
 pub mod channel;
 pub mod client;
+pub mod history;
+pub mod presence;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
@@ -12,8 +14,12 @@ pub mod telemetry;
 pub use api::ApiConfig;
 pub use auth::{AuthConfig, TokenConfig};
 pub use broker::{BrokerConfig, BrokerUrl};
-pub use channel::{ChannelConfig, ChannelOptions, DataFormat, Namespace};
+pub use channel::{
+    ChannelConfig, ChannelOptions, DataFormat, DeltaType, HistoryOptions, Namespace, PublishAck, RecoveryMode,
+};
 pub use client::{ClientConfig, PersonalChannel};
+pub use history::HistoryConfig;
+pub use presence::PresenceConfig;
 pub use server::ServerConfig;
 pub use shutdown::ShutdownConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};

@@ -1,0 +1,53 @@
+//! A publication that is told more than once: in replies to many clients that recover, each in a frame
+//! of its own. Its encoded form is made once for each wire and shared.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use super::wire::WireKey;
+use super::{Position, Publication};
+
+/// A publication with a position, and its encoded forms as far as anybody has asked for them.
+#[derive(Debug)]
+pub struct Retained {
+    publication: Publication,
+    position: Position,
+    written: [OnceLock<Bytes>; WireKey::COUNT],
+}
+
+impl Retained {
+    /// Keeps a publication; none if it has no position.
+    #[must_use]
+    pub fn new(publication: Publication) -> Option<Self> {
+        let position = publication.position.clone()?;
+        Some(Self { publication, position, written: Default::default() })
+    }
+
+    /// What was said.
+    #[must_use]
+    pub fn publication(&self) -> &Publication {
+        &self.publication
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Size of what was said, in bytes: payload, infos and tags, without any wire's own.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let Publication { data, info, tags, .. } = &self.publication;
+        let info = info.as_ref().map_or(0, |info| {
+            info.user.as_str().len() + info.client.len() + info.connection_info.len() + info.channel_info.len()
+        });
+        data.len() + info + tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
+    /// Its form on a wire, in which codecs put it into larger messages; `write` makes it the first time.
+    pub fn written(&self, wire: WireKey, write: impl FnOnce(&Publication) -> Bytes) -> &Bytes {
+        self.written[wire.index()].get_or_init(|| write(&self.publication))
+    }
+}
