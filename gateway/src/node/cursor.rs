@@ -245,7 +245,7 @@ impl Cursor {
         self.left = None;
         self.proven = now;
         self.learn(page, since);
-        self.resume(waiting, Healed::default())
+        self.resume(waiting, &page.stream.top, Healed::default())
     }
 
     /// A page that was read after [`Cursor::begin_read`] said so, forward from there.
@@ -269,24 +269,25 @@ impl Cursor {
         }
         self.state = State::Live { at: Position { offset: end, epoch: at.epoch } };
         let healed = Healed { lost: false, deliver: missing.to_vec(), again: end < top.offset };
-        self.resume(waiting, healed)
+        self.resume(waiting, top, healed)
     }
 
     /// The stream does not have what is missing: the cursor goes on at its top.
     fn lose(&mut self, page: &HistoryPage, waiting: Waiting) -> Healed {
         self.turn(page.stream.top.clone());
         self.lineage = Some(page.stream.previous.clone());
-        self.resume(waiting, Healed { lost: true, ..Healed::default() })
+        self.resume(waiting, &page.stream.top, Healed { lost: true, ..Healed::default() })
     }
 
-    /// After a page: what waited and follows goes on; if there is a hole, another page is needed.
-    fn resume(&mut self, waiting: Waiting, mut healed: Healed) -> Healed {
+    /// After a page: what waited and follows goes on; if there is a hole, another page is needed. What had
+    /// come before the page was read and is not of the stream that it shows never will be.
+    fn resume(&mut self, waiting: Waiting, top: &Position, mut healed: Healed) -> Healed {
         let mut again = healed.again || waiting.again;
         let mut rest = Waiting::default();
         for (index, publication) in waiting.publications.into_iter().enumerate() {
             let Some(at) = self.at().cloned() else { break };
             let position = publication.position();
-            let stale = index < waiting.known && position.epoch != at.epoch;
+            let stale = index < waiting.known && (position.epoch != top.epoch || position.offset > top.offset);
             if stale || self.left.as_deref() == Some(&*position.epoch) {
                 continue;
             }

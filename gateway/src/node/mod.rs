@@ -32,7 +32,7 @@ use fanfare_proto::envelope::{Control, Order};
 pub use history::HistoryError;
 pub use lease::LeaseConfig;
 pub use publish::PublishAsk;
-pub use subscribe::{Joining, SubscribeError};
+pub use subscribe::{Joining, Opening, SubscribeError};
 
 /// What a node is made of; `app` builds it.
 #[derive(Clone, Debug)]

@@ -21,6 +21,7 @@ use crate::broker::{BrokerError, HistoryPage, HistoryQuery};
 use crate::model::{ByteSize, ChannelName, Position, Publication, Retained};
 use crate::task::backoff::Backoff;
 use crate::task::striped::Striped;
+use crate::telemetry::metrics::{Cause, CauseLabel, OutcomeLabel};
 
 /// Channels that are healed at once. Their reads share a few connections.
 const HEALS_MAX: usize = 64;
@@ -75,10 +76,6 @@ impl Streams {
 
     pub(super) fn remove(&self, channel: &ChannelName) {
         self.cursors.lock().remove(channel);
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.cursors.lock().len()
     }
 
     fn all(&self) -> Vec<(ChannelName, Shared)> {
@@ -168,10 +165,15 @@ impl Node {
     async fn heal_once(&self, channel: &ChannelName, cursor: &Shared) -> Result<(), BrokerError> {
         let _alone = self.streams.reads.lock(channel).await;
         let Some(since) = cursor.lock().begin_read() else { return Ok(()) };
+        self.parts.metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::heal }).inc();
         let page = self.read(channel, since, PAGE_MAX, PAGE_BYTES_MAX).await?;
         let mut cursor = cursor.lock();
         let healed = cursor.heal(&page, self.parts.clock.now());
         self.apply(channel, &healed);
+        if !healed.again {
+            let outcome = if healed.lost { "lost" } else { "healed" };
+            self.parts.metrics.heals.get_or_create(&OutcomeLabel { outcome }).inc();
+        }
         Ok(())
     }
 
@@ -212,17 +214,23 @@ impl Node {
     pub(super) async fn check_positions(&self) {
         let (now, age) = (self.parts.clock.now(), self.parts.history.position_check_interval);
         let mut due: Vec<(ChannelName, Shared, Position)> = Vec::new();
-        for (channel, cursor) in self.streams.all() {
+        let all = self.streams.all();
+        self.parts.metrics.streams.set(i64::try_from(all.len()).unwrap_or(i64::MAX));
+        let mut held = 0;
+        for (channel, cursor) in all {
             let mut locked = cursor.lock();
             locked.cool(now);
+            held += i64::from(locked.is_held());
             let unproven = locked.unproven(age, now);
             drop(locked);
             if let Some(was) = unproven {
                 due.push((channel, cursor, was));
             }
         }
+        self.parts.metrics.streams_held.set(held);
         for batch in due.chunks(CHECKS_MAX) {
             let channels: Vec<ChannelName> = batch.iter().map(|(channel, ..)| channel.clone()).collect();
+            self.parts.metrics.position_checks.inc_by(batch.len() as u64);
             let Ok(tops) = self.parts.broker.tops(&channels).await else { return };
             for ((channel, cursor, was), top) in batch.iter().zip(tops) {
                 if cursor.lock().compare(was, top.as_ref(), self.parts.clock.now()) {

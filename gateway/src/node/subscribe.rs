@@ -19,6 +19,7 @@ use crate::model::wire::Frame;
 use crate::model::{ByteSize, Change, ChannelName, ConnectionId, Membership};
 use crate::presence::{Departure, Entry, PresenceError};
 use crate::task::striped::Striped;
+use crate::telemetry::metrics::{Cause, CauseLabel};
 
 /// How many channels may wait for the broker at once without waiting for each other.
 const STRIPES: usize = 1024;
@@ -29,9 +30,6 @@ const IDLE_MAX: usize = 10_000;
 /// How often an entrance is made before it is given up: each time the stream has turned, or the channel
 /// was given back, in between.
 const ATTEMPTS: usize = 8;
-
-const CAUSE_OPEN: CauseLabel = CauseLabel { cause: "open" };
-const CAUSE_RECOVER: CauseLabel = CauseLabel { cause: "recover" };
 
 /// Least bytes that the tail of a stream may have.
 const TAIL_MIN: ByteSize = ByteSize::mib(4);
@@ -60,9 +58,9 @@ struct Attempt {
 impl Attempt {
     /// An entrance with publications: too large to be written while others wait.
     fn large(&self) -> Option<&Entrance> {
-        self.entrance.as_ref().filter(
-            |entrance| matches!(&entrance.recovery, Some(Recovery::Recovered(missed)) if !missed.is_empty()),
-        )
+        self.entrance
+            .as_ref()
+            .filter(|entrance| matches!(&entrance.recovery, Some(Recovery::Recovered(missed)) if !missed.is_empty()))
     }
 }
 
@@ -112,8 +110,8 @@ pub struct Joining<'a> {
     pub entry: Option<Entry>,
 }
 
-/// Writes the answer to a subscribe, when it is known where the subscription stands.
-pub type Opening<'a> = &'a (dyn Fn(&Option<Standing>) -> Frame + Send + Sync);
+/// Writes what a client is told first, when it is known where its subscription stands.
+pub type Opening<'a> = &'a (dyn Fn(Option<&Standing>) -> Vec<Frame> + Send + Sync);
 
 /// Why somebody could not subscribe.
 #[derive(Debug, thiserror::Error)]
@@ -189,8 +187,8 @@ impl Node {
             }
             // Written here, while nobody waits for it, if it is large.
             let written = attempt.large().zip(opening).map(|(entrance, opening)| {
-                let standing = Some(joining.standing(entrance));
-                (opening(&standing), standing)
+                let standing = joining.standing(entrance);
+                (opening(Some(&standing)), standing)
             });
             // Nobody gives the channel back meanwhile.
             let _stripe = self.holdings.stripes.lock(joining.channel).await;
@@ -199,8 +197,8 @@ impl Node {
             }
             match cursor {
                 None => {
-                    let frame = opening.map(|opening| opening(&None));
-                    self.add(joining, joining.subscriber.clone(), frame);
+                    let frames = opening.map(|opening| opening(None)).unwrap_or_default();
+                    self.add(joining, joining.subscriber.clone(), frames);
                     return Ok(None);
                 }
                 Some(cursor) => {
@@ -262,7 +260,7 @@ impl Node {
             (since, cursor.at().map_or(0, |at| at.offset))
         };
         let limit = usize::try_from(at.saturating_sub(since)).unwrap_or(usize::MAX).min(bounds.count);
-        self.parts.metrics.history_reads.get_or_create(&CAUSE_RECOVER).inc();
+        self.parts.metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::recover }).inc();
         let page = self.read(joining.channel, since, limit, bounds.size).await?;
         attempt.fresh = true;
         // Of an empty page nothing can be said but where the stream stood.
@@ -277,7 +275,7 @@ impl Node {
         cursor: &Shared,
         attempt: &mut Attempt,
         opening: Option<Opening<'_>>,
-        written: Option<(Frame, Option<Standing>)>,
+        written: Option<(Vec<Frame>, Standing)>,
     ) -> Option<Standing> {
         // From here to the end nothing is delivered on the channel.
         let mut cursor = cursor.lock();
@@ -297,19 +295,16 @@ impl Node {
                 Join::At(_) | Join::NotOpen | Join::Read { .. } => return None,
             },
         };
-        let (frame, standing) = match written {
-            Some((frame, standing)) => (Some(frame), standing?),
-            None => {
-                let standing = Some(joining.standing(&entrance));
-                (opening.map(|opening| opening(&standing)), standing?)
-            }
-        };
+        let (frames, standing) = written.unwrap_or_else(|| {
+            let standing = joining.standing(&entrance);
+            (opening.map(|opening| opening(Some(&standing))).unwrap_or_default(), standing)
+        });
         let base = match &standing.recovery {
             Some(Recovery::Recovered(publications)) => publications.last().map_or(0, |last| last.position().offset),
             _ => 0,
         };
         let subscriber = Subscriber { ahead: entrance.ahead, base, ..joining.subscriber.clone() };
-        self.add(joining, subscriber, frame);
+        self.add(joining, subscriber, frames);
         for publication in since {
             self.parts.hub.deliver_to(joining.channel, joining.connection, publication.publication());
         }
@@ -317,8 +312,13 @@ impl Node {
     }
 
     /// Puts a subscriber into the hub. One that is told who joins is told that it has.
-    fn add(&self, joining: &Joining<'_>, subscriber: Subscriber, opening: Option<Frame>) {
-        self.parts.hub.add(joining.channel, joining.connection, subscriber, opening);
+    fn add(&self, joining: &Joining<'_>, subscriber: Subscriber, mut opening: Vec<Frame>) {
+        let last = opening.pop();
+        for frame in opening {
+            // A refusal has closed the outbox: its connection is about to end and to leave.
+            let _ = subscriber.outbox.reply(frame);
+        }
+        self.parts.hub.add(joining.channel, joining.connection, subscriber, last);
         if let Some(entry) = joining.entry.as_ref().filter(|entry| entry.told) {
             let membership = Membership { change: Change::Joined, who: entry.info.clone() };
             self.parts.hub.tell_one(joining.channel, joining.connection, &membership);
@@ -353,8 +353,7 @@ impl Node {
         let cursor = options.map(|options| match self.streams.get(channel).filter(|_| held) {
             Some(cursor) => cursor,
             None => {
-                let latest =
-                    options.allowed_delta.is_some() || options.force_recovery_mode == RecoveryMode::Cache;
+                let latest = options.allowed_delta.is_some() || options.force_recovery_mode == RecoveryMode::Cache;
                 // Before the broker is asked: what it sends from now on is gathered.
                 self.streams.insert(channel, Cursor::new(latest, self.parts.page_size.max(TAIL_MIN)))
             }
@@ -381,12 +380,13 @@ impl Node {
     ) -> Result<(), BrokerError> {
         let bounds = self.bounds(channel);
         let (since, limit) = recover.map_or((u64::MAX, 0), |since| (since.offset, bounds.count));
-        self.parts.metrics.history_reads.get_or_create(&CAUSE_OPEN).inc();
+        self.parts.metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::open }).inc();
         let page = self.read(channel, since, limit, bounds.size).await?;
         let mut locked = cursor.lock();
         let healed = locked.open(&page, since, self.parts.clock.now());
         attempt.fresh = recover.is_some();
         self.apply(channel, &healed);
+        drop(locked);
         if healed.again {
             self.streams.heal_soon(channel);
         }
