@@ -308,3 +308,19 @@ fn quiet_channels_are_due_for_a_check_and_others_are_not() {
     cursor.arrive(&said("a", 6), NOW + age);
     assert_eq!(cursor.unproven(age, NOW + age), None);
 }
+
+#[test]
+fn a_page_with_a_hole_recovers_nobody() {
+    let mut cursor = at("a", 5);
+    assert!(learned(&mut cursor, &page("a", 5, [3, 5]), 2));
+    assert_eq!(recovered(&mut cursor, &since("a", 2)), None);
+}
+
+#[test]
+fn what_is_known_of_one_epochs_past_is_not_that_of_the_next() {
+    let mut cursor = at("b", 7);
+    assert!(learned(&mut cursor, &after(("a", 5), page("b", 7, 6..=7)), 5));
+    // A new stream, numbered from 1: what "a" called 5 is not in it.
+    assert!(matches!(cursor.arrive(&said("c", 6), NOW), Arrival::Turn));
+    assert_eq!(recovered(&mut cursor, &since("a", 5)), None);
+}
