@@ -41,7 +41,7 @@ fn handle(node: &Node, event: BrokerEvent) {
                 span.record("fanfare.subscribers", delivered);
             }
         }
-        BrokerEvent::Member { channel, membership } => node.parts.hub.tell(&channel, &membership),
+        BrokerEvent::Member { channel, membership, room: _room } => node.parts.hub.tell(&channel, &membership),
         BrokerEvent::Control(control) => node.obey(*control),
         // Plain channels promise nothing across a gap: it is counted where it is found, by the broker.
         BrokerEvent::Gap { channel } => node.gap(&channel),
