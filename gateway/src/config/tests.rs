@@ -131,6 +131,11 @@ fn dev_is_an_open_playground_on_loopback() {
     assert!(open.allow_subscribe_for_client && open.allow_subscribe_for_anonymous);
     assert!(open.allow_publish_for_client && open.allow_publish_for_subscriber && open.allow_publish_for_anonymous);
     assert!(open.allow_user_limited_channels && !open.exclude_publisher);
+    // Subscribers, because outsiders must not read others' personal channels here, either.
+    assert!(open.history.is_some() && open.force_recovery && open.allowed_delta.is_some());
+    assert!(open.allow_history_for_subscriber && open.allow_history_for_anonymous && !open.allow_history_for_client);
+    assert!(open.presence && open.join_leave && open.force_push_join_leave);
+    assert!(open.allow_presence_for_subscriber && open.allow_presence_for_anonymous && !open.allow_presence_for_client);
     assert_eq!((auth.token.hmac_secret, api.key), (None, None));
     assert_eq!(shutdown.ready_delay, Duration::ZERO);
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
