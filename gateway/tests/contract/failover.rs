@@ -240,9 +240,9 @@ async fn waiting_for_replicas_holds_up_nobody_else() {
     let waiting = (0..8).map(|n| {
         let broker = node.broker.clone();
         let options = PublishOptions { ack: Ack::Replicated { replicas: 1, timeout: LIMIT }, ..kept() };
-        tokio::spawn(async move {
-            broker.publish(&crate::channel("slow"), crate::outgoing(&n.to_string()), options).await
-        })
+        tokio::spawn(
+            async move { broker.publish(&crate::channel("slow"), crate::outgoing(&n.to_string()), options).await },
+        )
     });
     let waiting: Vec<_> = waiting.collect();
     let others = async {

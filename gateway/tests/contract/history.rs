@@ -66,12 +66,7 @@ fn backwards(query: HistoryQuery) -> HistoryQuery {
 }
 
 impl Node {
-    pub(crate) async fn say(
-        &self,
-        name: &str,
-        text: &str,
-        options: PublishOptions,
-    ) -> Result<Published, BrokerError> {
+    pub(crate) async fn say(&self, name: &str, text: &str, options: PublishOptions) -> Result<Published, BrokerError> {
         self.broker.publish(&channel(name), outgoing(text), options).await
     }
 
@@ -397,9 +392,7 @@ async fn one_key_is_one_publication_on_all_nodes(mut world: World) {
     let first = world.first().keep("a", "before").await;
     let tries = (0..40).map(|n| {
         let broker = world.nodes[n % world.nodes.len()].broker.clone();
-        tokio::spawn(async move {
-            broker.publish(&channel("a"), outgoing("x"), keyed("k", kept())).await.unwrap()
-        })
+        tokio::spawn(async move { broker.publish(&channel("a"), outgoing("x"), keyed("k", kept())).await.unwrap() })
     });
     let tries: Vec<_> = tries.collect();
     let mut sent = 0;
@@ -425,7 +418,8 @@ async fn one_key_is_one_publication_on_all_nodes(mut world: World) {
 async fn a_key_is_its_channels(world: World) {
     let node = world.first();
     let mut answers = Vec::new();
-    for (name, key) in [("a", "k"), ("a", "K"), ("b", "k"), ("a", "k:1"), ("a", " {}*%7D' \\"), ("a", &"x".repeat(128))] {
+    for (name, key) in [("a", "k"), ("a", "K"), ("b", "k"), ("a", "k:1"), ("a", " {}*%7D' \\"), ("a", &"x".repeat(128))]
+    {
         answers.push(node.say(name, "x", keyed(key, kept())).await.unwrap());
     }
     assert!(answers.iter().all(|published| published.outcome == Outcome::Sent), "{answers:?}");
@@ -511,7 +505,8 @@ async fn stale_versions_are_dropped(mut world: World) {
 async fn versions_of_another_epoch_win(world: World) {
     let node = world.first();
     let mut outcome = Vec::new();
-    for (number, epoch) in [(5, "x"), (1, "y"), (1, "y"), (2, "y"), (3, ""), (3, ""), (1, "a b\r\nc"), (1, "a b\r\nc")] {
+    for (number, epoch) in [(5, "x"), (1, "y"), (1, "y"), (2, "y"), (3, ""), (3, ""), (1, "a b\r\nc"), (1, "a b\r\nc")]
+    {
         outcome.push(node.say("a", "v", versioned(number, epoch)).await.unwrap().outcome);
     }
     use Outcome::{Sent, Stale};

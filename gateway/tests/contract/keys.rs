@@ -97,6 +97,7 @@ async fn a_full_memory_refuses_both_store_and_send() {
     let _: () = server.run(&free).await;
     let first = node.say("a", "1", keyed("1", kept())).await.unwrap();
     assert_eq!(first.position.as_ref().unwrap().offset, 1);
+    assert_eq!(&node.heard().await.publication.data[..], b"1");
 
     let _: () = server.run(&full).await;
     all_are_refused(&server, &mut node, "OOM").await;
@@ -106,7 +107,6 @@ async fn a_full_memory_refuses_both_store_and_send() {
     assert_eq!(texts(&node.page("a", everything()).await), ["1"]);
     let _: () = server.run(&free).await;
     assert_eq!(node.keep("a", "2").await.offset, 2);
-    assert_eq!(&node.heard().await.publication.data[..], b"1");
     assert_eq!(&node.heard().await.publication.data[..], b"2");
 }
 
@@ -120,6 +120,24 @@ async fn a_primary_without_replicas_may_be_told_to_refuse() {
     assert_eq!(texts(&node.page("a", everything()).await), ["1"], "reading goes on");
     let _: () = server.run(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
     assert_eq!(node.keep("a", "2").await.offset, 2);
+}
+
+/// A user that may write and not publish: what nobody would hear must not be kept either.
+#[tokio::test]
+async fn a_user_that_may_not_publish_stores_nothing() {
+    let (server, mut node) = linked().await;
+    let user = ["ACL", "SETUSER", "mute", "on", ">p", "~*", "&test:0:probe:*", "&test:0:control", "+@all"];
+    let _: () = server.run(&user).await;
+    let url = format!("redis://mute:p@127.0.0.1:{}/0", server.port());
+    let mute = Node::linked(&redis_config(url)).await;
+    for options in [kept(), keyed("k", kept()), keyed("k", PublishOptions::default())] {
+        match mute.say("a", "refused", options).await {
+            Err(BrokerError::Refused(why)) => assert!(why.contains("may not publish"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(traces(&server).await, [None, None, None]);
+    assert_eq!(node.drain("b").await, []);
 }
 
 #[tokio::test]
@@ -279,7 +297,8 @@ async fn what_is_read_from_a_json_stream_is_json() {
 async fn a_stored_position_is_not_believed() {
     let (server, node) = linked().await;
     let top = node.keep("a", "1").await;
-    let forged = Publication { data: Bytes::from_static(b"2"), offset: 99, epoch: "forged".into(), ..Default::default() };
+    let forged =
+        Publication { data: Bytes::from_static(b"2"), offset: 99, epoch: "forged".into(), ..Default::default() };
     let mut add = redis::cmd("XADD");
     add.arg(STREAM).arg("2-0").arg("e").arg(&Envelope::Publication(forged).encode()[..]);
     let _: String = add.query_async(&mut server.connect().await).await.unwrap();

@@ -41,7 +41,8 @@ impl RedisServer {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         // Between asking for a free port and using it, another process may take it.
         for _ in 0..10 {
-            let mut server = Self { arguments: arguments.clone(), ..Self::stopped() };
+            let mut server = Self::stopped();
+            server.arguments.clone_from(&arguments);
             if server.try_launch() {
                 return server;
             }
