@@ -294,6 +294,7 @@ impl House {
             bus: book.clone(),
             roster: book.clone(),
             presence: members.clone(),
+            page_size: ByteSize::mib(1),
             history: HistoryConfig {
                 recovery_max_publication_limit: None,
                 position_check_interval: Duration::from_secs(10),
