@@ -11,6 +11,9 @@ mod redis_kit;
 
 mod broker;
 mod bus;
+mod failover;
+mod history;
+mod keys;
 mod link;
 mod outage;
 mod roster;
