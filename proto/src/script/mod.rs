@@ -1,6 +1,8 @@
 //! Scripts that run inside Redis, and the shape of what they write and announce. Who runs one passes
 //! keys and arguments in the order that the script's head lists.
 
+pub mod presence;
+
 use std::fmt;
 use std::str::FromStr;
 
