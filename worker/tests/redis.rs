@@ -127,8 +127,8 @@ async fn rules_that_cannot_be_read_stop_publishing_until_they_can() {
 async fn the_gateways_rules_hold_here_too() {
     let redis = Redis::start();
     let mut subscriber = redis.subscribe("fanfare:0:ch:{files:x}").await;
-    let small = ChannelRules { data_format: DataFormat::Json, publication_size_limit: 4 };
-    let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 100 };
+    let small = ChannelRules { publication_size_limit: 4, ..ChannelRules::default() };
+    let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 100, ..small };
     let rules = Rules::new(small, [("files".to_owned(), binary)].into()).print();
     let mut connection = redis.connection().await;
     let () = redis::cmd("SET").arg("fanfare:rules").arg(rules).query_async(&mut connection).await.unwrap();
