@@ -152,6 +152,7 @@ async fn without_rules_a_namespace_is_taken_to_exist() {
 #[tokio::test]
 async fn rules_are_read_once_while_they_are_fresh() {
     let redis = Redis::start();
+    redis.set_rules(&Rules::new(ChannelRules::default(), [].into())).await;
     let mut connection = redis.connection().await;
     let publisher = publisher(&redis);
     publisher.publish(Message::new("news", "1")).await.unwrap();
