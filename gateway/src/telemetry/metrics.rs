@@ -37,6 +37,8 @@ pub struct Metrics {
     pub broker_reconnects: Counter,
     /// Channels that may have missed publications, counted once for each channel and interruption.
     pub broker_gaps: Counter,
+    /// Messages to itself that a node sent through the broker and did not get back in time.
+    pub broker_probe_failures: Counter,
     /// Messages from the broker that were thrown away, by reason.
     pub broker_dropped: Family<ReasonLabel, Counter>,
     /// Messages from the broker that wait for this node.
@@ -118,6 +120,11 @@ impl Metrics {
                 &mut r,
                 "broker_gaps",
                 "Channels that may have missed publications, once for each channel and interruption",
+            ),
+            broker_probe_failures: counter(
+                &mut r,
+                "broker_probe_failures",
+                "Messages to itself that this node sent through the broker and did not get back in time",
             ),
             broker_dropped: family(&mut r, "broker_dropped", "Messages from the broker that were thrown away"),
             broker_intake: gauge(&mut r, "broker_intake", "Messages from the broker that wait for this node"),

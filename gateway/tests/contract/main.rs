@@ -11,9 +11,13 @@ mod redis_kit;
 
 mod broker;
 mod bus;
+mod failover;
+mod history;
+mod keys;
 mod link;
 mod outage;
 mod roster;
+mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,7 +203,7 @@ impl From<BrokerEvent> for Seen {
                 Self::Said(channel.to_string(), String::from_utf8(outgoing.publication.data.to_vec()).unwrap())
             }
             BrokerEvent::Gap { channel } => Self::Gap(channel.to_string()),
-            BrokerEvent::Member { channel, membership } => {
+            BrokerEvent::Member { channel, membership, .. } => {
                 Self::Said(channel.to_string(), format!("{:?} {}", membership.change, membership.who.client))
             }
             BrokerEvent::Control(control) => Self::Ordered(control.sender),

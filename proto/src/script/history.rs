@@ -87,7 +87,7 @@ impl Answer {
     }
 
     fn read(answer: Vec<Bytes>) -> Option<Self> {
-        if answer.len() % 2 != 0 {
+        if !answer.len().is_multiple_of(2) {
             return None;
         }
         let mut pieces = answer.into_iter();

@@ -25,7 +25,7 @@ pub struct Call<'a> {
     /// Version and its epoch; without retention they mean nothing.
     pub version: Option<(u64, &'a str)>,
     /// A random name for a new epoch, in case one begins with this publication. Never used twice; at most
-    /// [`crate::limits::EPOCH_BYTES_MAX`] bytes, without blanks.
+    /// [`crate::limits::EPOCH_BYTES_MAX`] letters, digits, `-` and `_`.
     pub fresh_epoch: &'a str,
 }
 

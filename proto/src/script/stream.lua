@@ -34,7 +34,8 @@ end
 local function read_meta()
   local found = redis.call('HMGET', meta, 'epoch', 'top', 'server', 'prev_epoch', 'prev_top', 'version', 'version_epoch')
   local top = found[2] and string.match(found[2], '^%d+$') and tonumber(found[2])
-  if not found[1] or not top or top >= OFFSET_MAX then
+  local named = found[1] and #found[1] <= 64 and string.match(found[1], '^[%w_-]+$')
+  if not named or not top or top >= OFFSET_MAX then
     return nil
   end
   return {

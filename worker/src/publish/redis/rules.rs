@@ -82,9 +82,8 @@ impl Keeper {
 async fn read(connection: &mut Connection, key: &str, address: &str) -> Result<Option<Vec<u8>>, Failure> {
     let mut ask = redis::pipe();
     ask.ignore_errors().cmd("GET").arg(key).cmd("ROLE");
-    let answers: RedisResult<(RedisResult<Option<Vec<u8>>>, RedisResult<Value>)> = ask.query_async(connection).await;
     let failed = |error| Failure::of(address, &error);
-    let (rules, role) = answers.map_err(failed)?;
+    let (rules, role): (RedisResult<_>, RedisResult<Value>) = ask.query_async(connection).await.map_err(failed)?;
     // One who may not ask finds out by the refusals of the script.
     if role.is_ok_and(|role| is_replica(&role)) {
         return Err(Failure::broken(failure::replica(address)));
