@@ -21,6 +21,7 @@ mod channels;
 mod data;
 mod frames;
 mod heartbeat;
+mod history;
 mod protobuf;
 mod tokens;
 mod upgrade;
