@@ -19,6 +19,7 @@ use fanfare_worker::{Ack, Fault, Message, Options, Position, Publisher, RedisPub
 use support::{PATIENCE, Redis};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// `kept:...` has history, `safe:...` waits for replicas, everything else is plain.
 fn rules() -> Rules {
@@ -204,7 +205,8 @@ async fn a_script_that_is_forgotten_all_the_time_costs_nothing() {
     const COUNT: usize = 3000;
     let redis = Arc::new(ruled().await);
     let done = Arc::new(AtomicBool::new(false));
-    let flushing = tokio::spawn({
+    let mut flushing = JoinSet::new();
+    flushing.spawn({
         let (redis, done) = (redis.clone(), done.clone());
         async move {
             let mut connection = redis.connection().await;
@@ -224,7 +226,7 @@ async fn a_script_that_is_forgotten_all_the_time_costs_nothing() {
     })
     .await;
     done.store(true, Ordering::Relaxed);
-    flushing.await.unwrap();
+    flushing.join_next().await.unwrap().unwrap();
     assert_eq!(data_of(&redis, "kept:c").await.len(), 50);
     assert_eq!(data_of(&redis, "kept:b").await.len(), COUNT / 5);
 }
@@ -399,11 +401,12 @@ async fn rules_that_were_there_hold_when_redis_was_emptied() {
 
 /// Passes bytes on, and cuts the connection when a script has been called: it has run, and nobody
 /// is told. Does so as often as asked.
-async fn cutting(redis: &Redis, cuts: usize) -> String {
+async fn cutting(redis: &Redis, cuts: usize) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let port = redis.port;
-    tokio::spawn(async move {
+    let mut proxy = JoinSet::new();
+    proxy.spawn(async move {
         let mut left = cuts;
         while let Ok((mut client, _)) = listener.accept().await {
             let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -429,7 +432,7 @@ async fn cutting(redis: &Redis, cuts: usize) -> String {
             }
         }
     });
-    url
+    (url, proxy)
 }
 
 #[tokio::test]
@@ -437,7 +440,7 @@ async fn what_the_publisher_tries_again_it_publishes_once() {
     let redis = ruled().await;
     // Redis knows the script.
     publisher(&redis).publish(Message::new("kept:y", "0")).await.unwrap();
-    let url = cutting(&redis, 2).await;
+    let (url, _proxy) = cutting(&redis, 2).await;
     let error = open(&url, 0).publish(Message::new("kept:x", "1")).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(data_of(&redis, "kept:x").await, ["1"]);
@@ -470,6 +473,35 @@ async fn a_publisher_that_tries_again_waits_for_redis_to_take() {
     };
     let (answer, ()) = tokio::join!(publisher.publish(Message::new("kept:x", "1")), relief);
     assert_eq!(answer.unwrap().position.unwrap().offset, 1);
+}
+
+/// The rights that `docs/protocol/redis.md` lists for publishers.
+#[tokio::test]
+async fn a_user_with_few_rights_can_publish() {
+    let redis = Redis::start();
+    let mut user = redis::cmd("ACL");
+    user.arg("SETUSER").arg("backend").arg(&["on", ">secret", "~fanfare:*", "&fanfare:*"]);
+    let commands = "get role pubsub|numsub publish multi exec eval evalsha wait ping unwatch select auth hello client \
+                    xadd xlen exists del hmget hset set pexpire info";
+    user.arg(commands.split_whitespace().map(|command| format!("+{command}")).collect::<Vec<_>>());
+    redis.tell(&user).await;
+    let publisher = open(&format!("redis://backend:secret@127.0.0.1:{}", redis.port), 0);
+    publisher.publish(Message::new("news", "0")).await.unwrap();
+    redis.set_rules(&rules().with_common(patience(100))).await;
+    let messages = (0..5).map(mixture).chain([versioned("1", 1, ""), keyed("kept:x", "2", "k")]).collect();
+    for answer in publisher.publish_all(messages).await {
+        answer.unwrap();
+    }
+    assert_eq!(position(&publisher, keyed("kept:x", "2", "k")).await.offset, 2);
+    let error = publisher.publish(keyed("safe:x", "1", "k")).await.unwrap_err();
+    assert!(error.to_string().contains("only 0 of 1"), "{error}");
+    // Its numbering lost: what is left of the stream goes.
+    redis.tell(redis::cmd("DEL").arg("fanfare:meta:{kept:x}")).await;
+    assert_eq!(position(&publisher, Message::new("kept:x", "3")).await.offset, 1);
+
+    redis.tell(redis::cmd("ACL").arg("SETUSER").arg("backend").arg("-xadd")).await;
+    let error = publisher.publish(Message::new("kept:x", "4")).await.unwrap_err();
+    assert!(error.is_rejected() && error.fault() == Fault::Setup, "{error}");
 }
 
 #[tokio::test]

@@ -54,6 +54,8 @@ pub(super) fn code(error: &RedisError) -> Option<String> {
 
 fn meaning(address: &str, error: &RedisError, code: Option<&str>) -> PublishError {
     let text = format!("the broker at {address}: {}", chain(error));
+    // Within a script a missing right has no code of its own.
+    let code = if text.contains("The user executing the script can't") { Some("NOPERM") } else { code };
     match code {
         Some("NOAUTH" | "WRONGPASS" | "NOPERM") => PublishError::refused(text),
         Some("WRONGTYPE") => {

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use fanfare_proto::keys::Keys;
-use rand::RngExt;
 use redis::{AsyncConnectionConfig, RedisError};
 use tokio::time::{Instant, timeout_at};
+use tracing::debug;
 
 use super::error::chain;
+use super::retry::{Pauses, random_key};
 use super::{BoxFuture, Fault, Message, Options, PublishError, Publisher, Receipt};
 use failure::Failure;
 use rules::Keeper;
@@ -29,10 +30,6 @@ const CONNECTIONS_MAX: usize = 16;
 
 /// Messages that share a deadline: bounds what is built up before the first byte leaves.
 const BATCH_MAX: usize = 512;
-
-/// The first wait before another try; each next one is twice as long.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// Publishes straight to the broker.
 ///
@@ -96,19 +93,17 @@ impl RedisPublisher {
         let deadline = Instant::now() + self.deadline;
         let open = |message: Message| Job { key: message.idempotency_key.clone(), message, sent: false, answer: None };
         let mut jobs: Vec<Job> = messages.into_iter().map(open).collect();
-        let mut wait = RETRY_FIRST;
-        for attempt in 0..=self.retries {
+        for (attempt, pause) in (0..=self.retries).zip(Pauses::new()) {
             if let Err(error) = self.attempt(&mut jobs, deadline).await {
                 for job in jobs.iter_mut().filter(|job| job.answer.is_none()) {
                     job.answer = Some(Err(error.clone()));
                 }
             }
-            let jitter = wait.mul_f64(rand::rng().random_range(0.5..=1.0));
-            if attempt == self.retries || Instant::now() + jitter >= deadline || !reopen(&mut jobs) {
+            if attempt == self.retries || Instant::now() + pause >= deadline || !reopen(&mut jobs) {
                 break;
             }
-            tokio::time::sleep(jitter).await;
-            wait = (wait * 2).min(RETRY_MAX);
+            debug!("trying again");
+            tokio::time::sleep(pause).await;
         }
         jobs.into_iter().map(|job| job.answer.unwrap_or_else(|| Err(self.late()))).collect()
     }
@@ -126,7 +121,7 @@ impl RedisPublisher {
         let mut ready = Vec::with_capacity(jobs.len());
         for (index, job) in jobs.iter_mut().enumerate().filter(|(_, job)| job.answer.is_none()) {
             if self.retries > 0 && job.key.is_none() && rules.is_some() {
-                job.key = Some(prepare::random_key());
+                job.key = Some(random_key());
             }
             match prepare::prepare(&job.message, job.key.as_deref(), rules.as_deref()) {
                 Ok(message) => ready.push((index, message)),

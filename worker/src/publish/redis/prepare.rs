@@ -84,11 +84,6 @@ pub(super) fn prepare(message: &Message, key: Option<&str>, rules: Option<&Rules
     })
 }
 
-/// A name that nobody else has given.
-pub(super) fn random_key() -> String {
-    format!("worker-{:032x}", rand::random::<u128>())
-}
-
 fn envelope(message: &Message, data: Bytes, rules: ChannelRules) -> Bytes {
     let publication = Publication {
         data,
@@ -209,11 +204,5 @@ mod tests {
             let error = prepare(&message, key, None).unwrap_err();
             assert!(error.is_retryable() && error.fault() == Fault::Setup, "{error}");
         }
-    }
-
-    #[test]
-    fn keys_of_our_own_are_keys() {
-        assert!(name::is_idempotency_key(&random_key()));
-        assert_ne!(random_key(), random_key());
     }
 }
