@@ -17,6 +17,7 @@ mod keys;
 mod link;
 mod outage;
 mod roster;
+mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
