@@ -12,7 +12,9 @@ mod redis_kit;
 mod broker;
 mod bus;
 mod link;
+mod members;
 mod outage;
+mod presence;
 mod roster;
 
 use std::sync::Arc;
