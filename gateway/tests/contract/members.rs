@@ -69,7 +69,7 @@ async fn lease_ends(server: &RedisServer) {
     let holders: Vec<String> = server.run(&["SMEMBERS", &keys().holders()]).await;
     for holder in holders.iter().filter(|holder| holder.ends_with(".1")) {
         let key = keys().holder(holder);
-        while server.run::<i64>(&["PTTL", &key]).await > 0 {
+        while server.run::<i64>(&["PTTL", &key]).await != -2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -152,8 +152,17 @@ async fn a_reapers_lock_does_not_outlive_it() {
     lease_ends(&server).await;
     let () = server.run(&["SET", &keys().holder_reaper(&holder[0]), "x", "PX", "1000"]).await;
     let slice = [
-        "EVAL", REAP, "3", &keys().members("c"), &keys().member_users("c"), &keys().members_parked("c"),
-        &keys().channel("c"), &parsed.node, "1", "0", "100",
+        "EVAL",
+        REAP,
+        "3",
+        &keys().members("c"),
+        &keys().member_users("c"),
+        &keys().members_parked("c"),
+        &keys().channel("c"),
+        &parsed.node,
+        "1",
+        "0",
+        "100",
     ];
     let (cursor, struck): (String, usize) = server.run(&slice).await;
     assert!(cursor != "0" && (1..1000).contains(&struck), "{cursor} {struck}");
@@ -259,16 +268,18 @@ async fn what_happened_during_an_outage_is_made_up_for_afterwards() {
     assert_eq!(witness.list("c").await, ids(&[&stays, &leaves, &lost]));
     relay.heal();
     witness.shows("c", &[&stays]).await;
-    let heard: Vec<String> = ear.some(2).await;
-    assert_eq!(heard.iter().cloned().collect::<BTreeSet<_>>(), [said('-', "c", &leaves), said('-', "c", &lost)].into());
-    let later = entry("u6");
     cut.delivers().await;
+    let later = entry("u6");
     cut.enter("c", &later).await.unwrap();
-    let mut heard = ear.some(1).await;
-    heard.extend(ear.heard());
     // Who was refused may have come in late; then it has gone, too.
-    heard.retain(|told| !told.ends_with(&never.client.to_string()));
-    assert_eq!(heard, [said('+', "c", &later)]);
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        heard.extend(ear.some(1).await.into_iter().filter(|told| !told.ends_with(&*never.info.client)));
+    }
+    heard[..2].sort();
+    let mut expected = [said('-', "c", &leaves), said('-', "c", &lost), said('+', "c", &later)];
+    expected[..2].sort();
+    assert_eq!(heard, expected);
     eventually("nothing waits", || cut.metrics.presence_waiting.get() == 0).await;
 }
 
@@ -466,7 +477,8 @@ async fn foreign_values_are_errors_and_nobody_elses_trouble() {
         desk.leave("c", &a, Departure::Final);
         let _: u64 = server.run(&["DEL", &key]).await;
         other.shows("c", &[]).await;
-        assert_eq!(other.count("c").await, (0, 0));
+        let waiting = async { while other.count("c").await != (0, 0) {} };
+        assert!(tokio::time::timeout(LIMIT, waiting).await.is_ok(), "{key}");
         other.leave("d", &b, Departure::Final);
         other.shows("d", &[]).await;
         eventually("nothing waits", || desk.metrics.presence_waiting.get() == 0).await;

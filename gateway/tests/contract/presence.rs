@@ -24,10 +24,10 @@ use crate::redis_kit::RedisServer;
 use crate::{LIMIT, Node, channel, config, redis_config};
 
 /// Longer than any test.
-pub const LONG: Duration = Duration::from_secs(3600);
+pub(super) const LONG: Duration = Duration::from_secs(3600);
 
 /// What listeners of all channels are told: `+` or `-`, the channel, the client.
-pub struct Ear(mpsc::UnboundedReceiver<String>);
+pub(super) struct Ear(mpsc::UnboundedReceiver<String>);
 
 impl Ear {
     #[allow(clippy::disallowed_methods, reason = "a test may hear more than it reads")]
@@ -37,7 +37,7 @@ impl Ear {
     }
 
     /// Listens at the server itself, past all nodes.
-    pub async fn at(server: &RedisServer) -> Self {
+    pub(super) async fn at(server: &RedisServer) -> Self {
         let (sender, ear) = Self::new();
         let client = ::redis::Client::open(server.url(0)).unwrap();
         let mut pubsub = client.get_async_pubsub().await.unwrap();
@@ -47,7 +47,8 @@ impl Ear {
             while let Some(message) = messages.next().await {
                 let name: String = message.get_channel_name().to_owned();
                 let channel = Keys::new("test", 0).parse_channel(&name).unwrap();
-                let Ok(Envelope::Membership(membership)) = Envelope::decode(message.get_payload::<Vec<u8>>().unwrap().into())
+                let Ok(Envelope::Membership(membership)) =
+                    Envelope::decode(message.get_payload::<Vec<u8>>().unwrap().into())
                 else {
                     panic!("only memberships are said here");
                 };
@@ -58,12 +59,12 @@ impl Ear {
         ear
     }
 
-    pub async fn next(&mut self) -> String {
+    pub(super) async fn next(&mut self) -> String {
         tokio::time::timeout(LIMIT, self.0.recv()).await.expect("something is told in time").unwrap()
     }
 
     /// So many, in any order.
-    pub async fn some(&mut self, count: usize) -> Vec<String> {
+    pub(super) async fn some(&mut self, count: usize) -> Vec<String> {
         let mut all = Vec::with_capacity(count);
         while all.len() < count {
             all.push(self.next().await);
@@ -72,18 +73,18 @@ impl Ear {
     }
 
     /// What has been told by now.
-    pub fn heard(&mut self) -> Vec<String> {
+    pub(super) fn heard(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }
 
 /// One node's book.
-pub struct Desk {
-    pub presence: Arc<dyn Presence>,
-    pub metrics: Arc<Metrics>,
-    pub tasks: Tasks,
+pub(super) struct Desk {
+    pub(super) presence: Arc<dyn Presence>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) tasks: Tasks,
     /// The links; none in memory.
-    pub node: Option<Node>,
+    pub(super) node: Option<Node>,
 }
 
 impl Drop for Desk {
@@ -94,7 +95,7 @@ impl Drop for Desk {
 }
 
 impl Desk {
-    pub fn redis(config: &BrokerConfig) -> Self {
+    pub(super) fn redis(config: &BrokerConfig) -> Self {
         let node = Node::redis(config);
         let redis = node.redis.clone().unwrap();
         let surroundings = Surroundings {
@@ -109,26 +110,26 @@ impl Desk {
         Self { presence, metrics: node.metrics.clone(), tasks: node.tasks.clone(), node: Some(node) }
     }
 
-    pub async fn linked(config: &BrokerConfig) -> Self {
+    pub(super) async fn linked(config: &BrokerConfig) -> Self {
         let desk = Self::redis(config);
         desk.delivers().await;
         desk
     }
 
-    pub async fn delivers(&self) {
+    pub(super) async fn delivers(&self) {
         self.node.as_ref().unwrap().delivers().await;
     }
 
-    pub async fn enter(&self, name: &str, entry: &Entry) -> Result<(), PresenceError> {
+    pub(super) async fn enter(&self, name: &str, entry: &Entry) -> Result<(), PresenceError> {
         self.presence.enter(&channel(name), entry.clone()).await
     }
 
-    pub fn leave(&self, name: &str, entry: &Entry, departure: Departure) {
+    pub(super) fn leave(&self, name: &str, entry: &Entry, departure: Departure) {
         self.presence.leave(&channel(name), entry.client, departure);
     }
 
     /// The clients on a channel.
-    pub async fn list(&self, name: &str) -> BTreeSet<String> {
+    pub(super) async fn list(&self, name: &str) -> BTreeSet<String> {
         let members = self.presence.list(&channel(name), 100_000).await.unwrap();
         let count = members.len();
         let clients: BTreeSet<String> = members.into_iter().map(|info| info.client.to_string()).collect();
@@ -137,13 +138,13 @@ impl Desk {
     }
 
     /// Clients and users.
-    pub async fn count(&self, name: &str) -> (u64, u64) {
+    pub(super) async fn count(&self, name: &str) -> (u64, u64) {
         let PresenceStats { clients, users } = self.presence.count(&channel(name)).await.unwrap();
         (clients, users)
     }
 
     /// Waits until a channel's list is this one.
-    pub async fn shows(&self, name: &str, expected: &[&Entry]) {
+    pub(super) async fn shows(&self, name: &str, expected: &[&Entry]) {
         let expected = ids(expected);
         let waiting = async {
             while self.list(name).await != expected {
@@ -211,11 +212,11 @@ impl World {
 }
 
 /// Somebody who is told about and goes at once.
-pub fn entry(user: &str) -> Entry {
+pub(super) fn entry(user: &str) -> Entry {
     entry_with(user, Duration::ZERO)
 }
 
-pub fn entry_with(user: &str, leave_delay: Duration) -> Entry {
+pub(super) fn entry_with(user: &str, leave_delay: Duration) -> Entry {
     let client = ConnectionId::random();
     let info = ClientInfo {
         user: UserId::new(user),
@@ -226,11 +227,11 @@ pub fn entry_with(user: &str, leave_delay: Duration) -> Entry {
     Entry { client, info, told: true, leave_delay }
 }
 
-pub fn ids(entries: &[&Entry]) -> BTreeSet<String> {
+pub(super) fn ids(entries: &[&Entry]) -> BTreeSet<String> {
     entries.iter().map(|entry| entry.client.to_string()).collect()
 }
 
-pub fn said(sign: char, name: &str, entry: &Entry) -> String {
+pub(super) fn said(sign: char, name: &str, entry: &Entry) -> String {
     format!("{sign}{name} {}", entry.client)
 }
 
@@ -381,9 +382,8 @@ async fn a_return_is_quiet(mut world: World) {
 /// Waits until so many members may be replaced: a loss is written soon, not at once.
 async fn parked(world: &World, name: &str, count: usize) {
     let Some(server) = &world._server else { return };
-    let waiting = async {
-        while server.run::<usize>(&["ZCARD", &Keys::new("test", 0).members_parked(name)]).await != count {}
-    };
+    let waiting =
+        async { while server.run::<usize>(&["ZCARD", &Keys::new("test", 0).members_parked(name)]).await != count {} };
     assert!(tokio::time::timeout(LIMIT, waiting).await.is_ok(), "{count} are not parked");
 }
 
@@ -515,8 +515,7 @@ async fn many_come_and_go_together(mut world: World) {
     let mut told = world.ear.some(2000).await;
     told.sort();
     let both = |n: usize, member: &Entry| ['+', '-'].map(|sign| said(sign, &place(n).0, member));
-    let mut expected: Vec<String> =
-        members.iter().enumerate().flat_map(|(n, member)| both(n, member)).collect();
+    let mut expected: Vec<String> = members.iter().enumerate().flat_map(|(n, member)| both(n, member)).collect();
     expected.sort();
     assert_eq!(told, expected);
     assert_eq!(world.told().await, [""; 0]);

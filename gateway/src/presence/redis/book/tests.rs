@@ -30,6 +30,7 @@ fn take(book: &Book) -> (Vec<Change>, Vec<String>) {
     let short = changes.iter().map(|change| match &change.what {
         What::Park => "park".to_owned(),
         What::Leave => "leave".to_owned(),
+        What::Check => "check".to_owned(),
         What::Enter { announce, leave_first, park, .. } => {
             let words = [(*leave_first, "leave "), (true, "enter"), (*announce, " aloud"), (*park, " park")];
             words.into_iter().filter_map(|(is, word)| is.then_some(word)).collect()
