@@ -244,6 +244,10 @@ impl Cursor {
         self.turn(page.stream.top.clone());
         self.left = None;
         self.proven = now;
+        if !page.publications.is_empty() {
+            // Somebody needs them, and will ask next.
+            self.tail.warm(now);
+        }
         self.learn(page, since);
         self.resume(waiting, &page.stream.top, Healed::default())
     }

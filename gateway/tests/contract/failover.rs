@@ -217,7 +217,8 @@ async fn a_repeat_waits_for_replicas_like_the_first() {
     let primary = primary();
     let replica = replica_of(&primary).await;
     let node = Node::linked(&redis_config(primary.url(0))).await;
-    node.say("a", "0", replicated(kept())).await.unwrap();
+    let patient = |options| PublishOptions { ack: Ack::Replicated { replicas: 1, timeout: LIMIT }, ..options };
+    node.say("a", "0", patient(kept())).await.unwrap();
     let stopped = Stopped::new(&replica).await;
     let not_replicated = Err(BrokerError::NotReplicated { confirmed: 0, wanted: 1 });
     for _ in 0..3 {
@@ -226,8 +227,7 @@ async fn a_repeat_waits_for_replicas_like_the_first() {
     // What the others keep going meanwhile.
     assert_eq!(node.say("a", "2", kept()).await.unwrap().position.unwrap().offset, 3);
     drop(stopped);
-    let patient = PublishOptions { ack: Ack::Replicated { replicas: 1, timeout: LIMIT }, ..keyed("k", kept()) };
-    let repeat = node.say("a", "1", patient).await.unwrap();
+    let repeat = node.say("a", "1", patient(keyed("k", kept()))).await.unwrap();
     assert_eq!((repeat.outcome, repeat.position.unwrap().offset), (Outcome::Repeated, 2));
     assert_eq!(texts(&node.page("a", everything()).await), ["0", "1", "2"]);
 }

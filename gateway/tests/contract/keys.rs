@@ -308,12 +308,15 @@ async fn a_stored_position_is_not_believed() {
     assert!(page.publications.iter().all(|one| one.position().epoch == top.epoch));
 }
 
+/// An id and its fields.
+type Entry = (String, Vec<(String, Vec<u8>)>);
+
 /// What is stored is the envelope alone; what is sent has its position in it.
 #[tokio::test]
 async fn what_stands_in_redis() {
     let (server, mut node) = linked().await;
     let position = node.say("a", "x", keyed("k", kept())).await.unwrap().position.unwrap();
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> = server.run(&["XRANGE", STREAM, "-", "+"]).await;
+    let entries: Vec<Entry> = server.run(&["XRANGE", STREAM, "-", "+"]).await;
     assert_eq!(entries.len(), 1);
     let (id, fields) = entries.into_iter().next().unwrap();
     assert_eq!((id.as_str(), fields.len(), fields[0].0.as_str()), ("1-0", 1, "e"));

@@ -169,7 +169,7 @@ async fn a_redis_that_comes_back_empty_is_told_to_all() {
     let mut ben = Socket::open(gateway.listen).await;
     let token = token::mint(&json!({ "sub": "ben", "channels": ["news"] }));
     let welcome = ben.connect(&json!({ "token": token })).await;
-    assert_eq!(welcome["subs"]["news"]["offset"], 1, "{welcome}");
+    assert_eq!(welcome["connect"]["subs"]["news"]["offset"], 1, "{welcome}");
 
     redis.restart();
     let line = ann.expect_line().await;
@@ -205,7 +205,7 @@ async fn server_side_subscriptions_recover_with_the_connection() {
     let token = token::mint(&json!({ "sub": "ann", "channels": ["news"] }));
     let subs = json!({ "news": { "recover": true, "offset": first["offset"], "epoch": first["epoch"] } });
     let welcome = ann.connect(&json!({ "token": token, "subs": subs })).await;
-    let news = &welcome["subs"]["news"];
+    let news = &welcome["connect"]["subs"]["news"];
     assert_eq!((&news["recovered"], said(&news["publications"])), (&json!(true), vec![(2, json!(2))]), "{welcome}");
     say(&gateway, "news", 3).await;
     assert_eq!(next(&mut ann).await, (3, json!(3)));

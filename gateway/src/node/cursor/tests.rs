@@ -205,6 +205,14 @@ fn who_comes_back_gets_what_it_missed_from_one_read() {
 }
 
 #[test]
+fn the_first_who_comes_back_is_served_by_the_read_that_opens_the_stream() {
+    let mut cursor = Cursor::new(false, ByteSize::mib(4));
+    cursor.open(&page("a", 5, 3..=5), 2, NOW);
+    let Join::At(entrance) = cursor.join(Wish::Everything(&since("a", 2)), BOUNDS, false, NOW) else { panic!() };
+    assert!(matches!(entrance.recovery, Some(Recovery::Recovered(missed)) if offsets(&missed) == [3, 4, 5]));
+}
+
+#[test]
 fn what_was_trimmed_is_lost_to_all_who_need_it_without_another_read() {
     let mut cursor = at("a", 9);
     assert!(learned(&mut cursor, &page("a", 9, 6..=9), 2));
