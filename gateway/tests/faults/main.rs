@@ -7,3 +7,5 @@
 mod checker;
 #[path = "../support/dice.rs"]
 mod dice;
+#[path = "../support/proxy.rs"]
+mod proxy;
