@@ -120,13 +120,19 @@ pub struct Traffic {
 impl Proxy {
     /// Starts one to a port of this machine, on a free port.
     pub async fn start(to: u16, seed: u64) -> Self {
+        Self::start_to_any(&[to], seed).await
+    }
+
+    /// Starts one to several ports, as a balancer: each connection goes to one of them by chance, and on
+    /// to the next while that refuses.
+    pub async fn start_to_any(to: &[u16], seed: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("there is a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let (conditions, state) = watch::channel(Conditions::default());
         let (cut, cuts) = watch::channel(0);
         let traffic = Arc::new(Traffic::default());
         let dice = Arc::new(Mutex::new(Dice::new(seed)));
-        let shared = Shared { to, conditions: state, cuts, traffic: traffic.clone(), dice };
+        let shared = Shared { to: to.into(), conditions: state, cuts, traffic: traffic.clone(), dice };
         let task = tokio::spawn(accept(listener, shared));
         Self { address, conditions, cut, traffic, task }
     }
@@ -185,7 +191,7 @@ impl Drop for Proxy {
 
 #[derive(Clone, Debug)]
 struct Shared {
-    to: u16,
+    to: Arc<[u16]>,
     conditions: watch::Receiver<Conditions>,
     cuts: watch::Receiver<u64>,
     traffic: Arc<Traffic>,
@@ -207,9 +213,21 @@ async fn accept(listener: TcpListener, shared: Shared) {
     }
 }
 
+async fn reach(shared: &Shared) -> io::Result<TcpStream> {
+    let first = shared.dice.lock().expect("nobody panics while throwing").below(shared.to.len());
+    let mut refused = io::ErrorKind::ConnectionRefused.into();
+    for port in shared.to.iter().cycle().skip(first).take(shared.to.len()) {
+        match TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await {
+            Ok(server) => return Ok(server),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
 /// Passes one connection on until both directions have ended or one of them was cut.
 async fn pass(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
-    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.to)).await?;
+    let mut server = reach(shared).await?;
     shared.traffic.connections.fetch_add(1, Ordering::Relaxed);
     for socket in [&client, &server] {
         socket.set_nodelay(true)?;
@@ -454,6 +472,7 @@ mod tests {
     #[tokio::test]
     async fn proxy_refuses_and_cuts() {
         let (proxy, mut client) = through(1).await;
+        says(&mut client, b"hello").await;
         proxy.refuse(true);
         says(&mut client, b"old connections stay").await;
         let mut second = TcpStream::connect(proxy.address()).await.unwrap();

@@ -30,7 +30,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
-pub use judge::{Limits, check};
+pub use judge::{Limits, Report, check};
 
 /// A channel, epoch, client or node: the number of a text in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
