@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fanfare_gateway::telemetry::Metrics;
-use fanfare_gateway::telemetry::metrics::{CodeLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel};
+use fanfare_gateway::telemetry::metrics::{Cause, CauseLabel, CodeLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel};
 
 #[test]
 fn the_page_lists_every_metric_and_no_other() {
@@ -14,6 +14,9 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics.api_requests.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
     metrics.outbox_dropped.get_or_create(&ReasonLabel { reason: "slow" }).inc();
     metrics.broker_dropped.get_or_create(&ReasonLabel { reason: "intake_full" }).inc();
+    metrics.recoveries.get_or_create(&OutcomeLabel { outcome: "recovered" }).inc();
+    metrics.heals.get_or_create(&OutcomeLabel { outcome: "healed" }).inc();
+    metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::open }).inc();
     metrics.count_disconnect(3008);
     let text = metrics.encode().unwrap();
     let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();

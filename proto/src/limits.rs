@@ -25,6 +25,11 @@ pub const API_BROADCAST_CHANNELS_MAX: usize = 10_000;
 /// Most calls in one batch of the server API; the same reason.
 pub const API_BATCH_CALLS_MAX: usize = 1_000;
 
+/// Most bytes of publications, or of members, that one answer of the server API holds, whatever the
+/// channel keeps: a page of some thousand usual ones, and little enough that a few such answers at once
+/// do not fill a small machine. More comes in several pages.
+pub const API_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// How many calls of a parallel batch, or publications of a broadcast, are under way at once. Enough to
 /// hide the trip to the broker, few enough that one request does not crowd out others.
 pub const API_CONCURRENCY_MAX: usize = 16;

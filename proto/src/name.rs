@@ -1,4 +1,4 @@
-//! The grammar of channel names.
+//! The grammar of channel names, and of the other names that callers make up.
 //!
 //! ```text
 //! name      = ["$"] [namespace ":"] rest          1-255 printable ASCII characters, no "*", no "&"
@@ -10,7 +10,7 @@
 //! `dialog#1,2` and `dialog#2,1` are two channels. `{}` are allowed; who builds Redis keys escapes them
 //! ([`crate::keys`]).
 
-use crate::limits::CHANNEL_NAME_BYTES_MAX;
+use crate::limits::{CHANNEL_NAME_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
 
 /// What is wrong with a name. The fault of whoever sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,14 @@ pub fn check(name: &str) -> Result<(), NameError> {
     }
     let allowed = |b: u8| matches!(b, 0x21..=0x7e) && b != b'*' && b != b'&';
     if name.bytes().all(allowed) { Ok(()) } else { Err(NameError::Character) }
+}
+
+/// Whether this can be an idempotency key: 1 to [`IDEMPOTENCY_KEY_BYTES_MAX`] bytes of printable ASCII,
+/// spaces included. What keys are made of (UUIDs, numbers, names) fits; what could break a line in a log
+/// or make two keys look alike does not.
+#[must_use]
+pub fn is_idempotency_key(text: &str) -> bool {
+    (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| matches!(b, 0x20..=0x7e))
 }
 
 /// Whether only a subscription token opens the channel.
@@ -82,6 +90,16 @@ mod tests {
         assert_eq!(check(&"x".repeat(256)), Err(NameError::TooLong));
         for name in ["a b", "a\u{0}", "a\n", "\u{7f}", "é", "a*", "a&b"] {
             assert_eq!(check(name), Err(NameError::Character), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn idempotency_keys() {
+        for key in ["k", "0190d1c2-7b5c-7c1e-9c5f-3a0c1d2e3f40", "order 42, paid", &"x".repeat(128)] {
+            assert!(is_idempotency_key(key), "{key}");
+        }
+        for key in ["", &"x".repeat(129), &"x".repeat(1024 * 1024), "a\r\nb", "\u{0}", "\t", "\u{7f}", "é"] {
+            assert!(!is_idempotency_key(key), "{key:?}");
         }
     }
 

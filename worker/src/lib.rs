@@ -19,6 +19,7 @@
 //! | to read | for |
 //! | --- | --- |
 //! | [`Publisher`] | what a publisher promises: order, deadlines, what an error means |
+//! | [`Message`] | what is said, once or not, and how surely |
 //! | [`Options`] | API key, prefix, deadline |
 //! | [`PublishError`] | whether to try again, and whose fault it was |
 //! | [`RedisPublisher`], [`HttpPublisher`] | the two roads |
@@ -29,4 +30,4 @@ pub mod publish;
 
 pub use publish::http::HttpPublisher;
 pub use publish::redis::RedisPublisher;
-pub use publish::{Fault, Message, Options, PublishError, Publisher, Receipt, open};
+pub use publish::{Ack, Fault, Message, Options, Position, PublishError, Publisher, Receipt, Version, open};

@@ -4,7 +4,7 @@ use fanfare_proto::limits::{API_BATCH_CALLS_MAX, API_CONCURRENCY_MAX};
 use futures_util::{StreamExt, stream};
 
 use super::request::{Batch, Pace, Request};
-use super::{Api, ApiError, Context, Response};
+use super::{Allowance, Api, ApiError, Context, Response};
 
 impl Api {
     /// Does all calls; one that fails does not keep the next from being tried.
@@ -23,14 +23,12 @@ impl Api {
             Pace::OneByOne => 1,
             Pace::Overlapping => API_CONCURRENCY_MAX,
         };
-        let calls = batch.calls.into_iter().map(|call| self.call_in_batch(call, context));
+        let room = &Allowance::shared_by(batch.calls.iter().filter(|call| reads_much(call)).count());
+        let calls = batch.calls.into_iter().map(async |call| self.single(call?, context, room).await);
         Ok(stream::iter(calls).buffered(at_once).collect().await)
     }
+}
 
-    async fn call_in_batch(&self, call: Result<Request, ApiError>, context: &Context) -> Result<Response, ApiError> {
-        match call? {
-            Request::Batch(_) => Err(ApiError::bad("a batch cannot hold a batch")),
-            request => self.call(request, context).await,
-        }
-    }
+fn reads_much(call: &Result<Request, ApiError>) -> bool {
+    matches!(call, Ok(Request::History { .. } | Request::Presence { .. }))
 }

@@ -1,12 +1,13 @@
 //! Orders about a user's connections. They go to all nodes; who is meant is looked up there.
 
-use fanfare_proto::code::CloseCode;
+use fanfare_proto::code::{CloseCode, ErrorCode};
 use fanfare_proto::envelope::{self, Order, Target};
-use fanfare_proto::limits::{CLOSE_REASON_BYTES_MAX, ORDER_BYTES_MAX};
+use fanfare_proto::limits::{CLOSE_REASON_BYTES_MAX, EPOCH_BYTES_MAX, ORDER_BYTES_MAX};
 
 use super::request::{Disconnect, Refresh, Subscribe, Unsubscribe, Who};
 use super::{Api, ApiError, payload};
 use crate::model::Close;
+use crate::model::command::Since;
 
 impl Api {
     pub(super) async fn subscribe(&self, subscribe: Subscribe) -> Result<(), ApiError> {
@@ -14,8 +15,11 @@ impl Api {
         let expire_at = expiry(subscribe.expire_at)?;
         let (channel, options) = self.channel(&subscribe.channel)?;
         let format = options.publication_data_format;
+        if subscribe.recover_since.is_some() && options.history.is_none() {
+            return Err(ApiError::new(ErrorCode::NotAvailable, "recover_since: the channel keeps no history"));
+        }
         self.order(Order::Subscribe(envelope::Subscribe {
-            recover: None,
+            recover: subscribe.recover_since.map(position).transpose()?,
             target: Some(target),
             channel: channel.as_str().to_owned(),
             info: payload::check_optional(subscribe.info, format, "info")?,
@@ -68,6 +72,15 @@ fn target(who: Who) -> Result<Target, ApiError> {
         return Err(ApiError::bad("user: cannot be empty"));
     }
     Ok(Target { user: who.user, client: who.client, session: who.session })
+}
+
+/// A place in a stream. Nobody could answer a caller whose order is refused later, so the form is
+/// checked here.
+fn position(since: Since) -> Result<envelope::Since, ApiError> {
+    if since.epoch.len() > EPOCH_BYTES_MAX {
+        return Err(ApiError::bad("recover_since.epoch: no stream has an epoch of this length"));
+    }
+    Ok(envelope::Since { offset: since.offset, epoch: since.epoch.as_ref().to_owned() })
 }
 
 fn expiry(seconds: i64) -> Result<i64, ApiError> {

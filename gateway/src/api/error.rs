@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use fanfare_proto::code::ErrorCode;
 
 use crate::broker::BrokerError;
+use crate::node::HistoryError;
+use crate::presence::PresenceError;
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,13 +56,35 @@ impl From<BrokerError> for ApiError {
         // Debug, because the broker tells once that it is down; this would be a line for each request.
         tracing::debug!(%error, "a request of the server API failed at the broker");
         let message = match &error {
-            BrokerError::Unreachable(_) => "the broker cannot be reached now; try again",
-            BrokerError::Timeout => "the broker did not answer in time; the request may have been carried out",
-            BrokerError::Refused(_) => "the broker refuses now; try again",
+            BrokerError::Unreachable(_) => "the broker cannot be reached now; try again".into(),
+            BrokerError::Timeout => "the broker did not answer in time; the request may have been carried out".into(),
+            BrokerError::Refused(_) => "the broker refuses now; try again".into(),
             BrokerError::NotReplicated { .. } => {
-                "stored and sent, but not confirmed by enough replicas; try again with the same idempotency_key"
+                Cow::Owned(format!("{error}; if it had an idempotency_key, try again with the same"))
             }
         };
         Self::new(error.code(), message)
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Broker(error) => error.into(),
+            error => Self::new(error.code(), error.to_string()),
+        }
+    }
+}
+
+/// The store's own words stay in our log, as the broker's do.
+impl From<PresenceError> for ApiError {
+    fn from(error: PresenceError) -> Self {
+        match error {
+            PresenceError::Unavailable(_) => {
+                tracing::debug!(%error, "a request of the server API failed at the presence store");
+                Self::new(error.code(), "the presence store cannot be reached now; try again")
+            }
+            PresenceError::TooMany { .. } => Self::new(error.code(), error.to_string()),
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! What a backend may do. Requests come from a door, checked for form only; what they mean is decided
 //! here, and done by the node. Must not know any wire: no JSON, no HTTP, no gRPC.
 
+mod allowance;
 mod batch;
 mod cluster;
 mod connection;
 mod error;
+mod history;
 mod payload;
+mod presence;
 mod publish;
 pub mod request;
 
@@ -14,13 +17,16 @@ use std::sync::Arc;
 
 use fanfare_proto::code::ErrorCode;
 
-use crate::config::section::ChannelOptions;
-use crate::model::{ChannelName, Position};
+use crate::config::section::{ChannelOptions, DataFormat};
+use crate::model::event::PresenceStats;
+use crate::model::{ChannelName, ClientInfo, Position, Retained};
 use crate::node::Node;
 
 pub use crate::broker::roster::NodeRecord;
 pub use error::ApiError;
 pub use request::Request;
+
+use allowance::Allowance;
 
 /// Carries out backends' requests. Shared by all doors.
 #[derive(Debug)]
@@ -36,7 +42,7 @@ pub struct Context {
 }
 
 /// What was done, one for each [`Request`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Response {
     /// The broker has the publication; where it stands, on channels with history.
     Publish(Option<Position>),
@@ -50,12 +56,31 @@ pub enum Response {
     Disconnect,
     /// The same.
     Refresh,
+    /// A part of what was said on a channel.
+    History(Page),
+    /// What was said is forgotten.
+    HistoryRemove,
+    /// Everybody on a channel.
+    Presence(Vec<ClientInfo>),
+    /// How many are on a channel.
+    PresenceStats(PresenceStats),
     /// All nodes, stale by at most one heartbeat.
     Info(Vec<NodeRecord>),
     /// Channels with subscribers and how many, stale by at most one heartbeat.
     Channels(BTreeMap<String, u64>),
     /// What became of each call, in the order of the request.
     Batch(Vec<Result<Self, ApiError>>),
+}
+
+/// A part of what was said on a channel.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// In the order asked for.
+    pub publications: Vec<Arc<Retained>>,
+    /// Where the stream's newest publication stands.
+    pub top: Position,
+    /// What the channel's payloads are.
+    pub format: DataFormat,
 }
 
 impl Api {
@@ -74,6 +99,15 @@ impl Api {
     /// Dropping the future leaves a broadcast or batch done in part.
     pub async fn call(&self, request: Request, context: &Context) -> Result<Response, ApiError> {
         match request {
+            // Boxed, because a batch calls back here.
+            Request::Batch(batch) => Box::pin(self.batch(batch, context)).await.map(Response::Batch),
+            request => self.single(request, context, &Allowance::alone()).await,
+        }
+    }
+
+    /// Does what is asked, but for batches.
+    async fn single(&self, request: Request, context: &Context, room: &Allowance) -> Result<Response, ApiError> {
+        match request {
             Request::Publish(publish) => self.publish(publish, context).await.map(Response::Publish),
             Request::Broadcast(broadcast) => self.broadcast(broadcast, context).await.map(Response::Broadcast),
             Request::Subscribe(subscribe) => self.subscribe(subscribe).await.map(|()| Response::Subscribe),
@@ -82,8 +116,11 @@ impl Api {
             Request::Refresh(refresh) => self.refresh(refresh).await.map(|()| Response::Refresh),
             Request::Info => self.info().await.map(Response::Info),
             Request::Channels { pattern } => self.channels(&pattern).await.map(Response::Channels),
-            // Boxed, because a batch calls back here.
-            Request::Batch(batch) => Box::pin(self.batch(batch, context)).await.map(Response::Batch),
+            Request::History { channel, ask } => self.history(&channel, ask, room).await.map(Response::History),
+            Request::HistoryRemove { channel } => self.history_remove(&channel).await.map(|()| Response::HistoryRemove),
+            Request::Presence { channel } => self.presence(&channel, room).await.map(Response::Presence),
+            Request::PresenceStats { channel } => self.presence_stats(&channel).await.map(Response::PresenceStats),
+            Request::Batch(_) => Err(ApiError::bad("a batch cannot hold a batch")),
         }
     }
 

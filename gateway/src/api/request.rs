@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::ApiError;
+use crate::model::command::{HistoryAsk, Since};
 
 /// Everything a backend can ask.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,28 @@ pub enum Request {
     Disconnect(Disconnect),
     /// Sets when connections expire.
     Refresh(Refresh),
+    /// What was said on a channel?
+    History {
+        /// The channel's name, not checked yet.
+        channel: String,
+        /// Which part of it.
+        ask: HistoryAsk,
+    },
+    /// Forgets what was said on a channel.
+    HistoryRemove {
+        /// The channel's name, not checked yet.
+        channel: String,
+    },
+    /// Who is on a channel?
+    Presence {
+        /// The channel's name, not checked yet.
+        channel: String,
+    },
+    /// How many are on a channel?
+    PresenceStats {
+        /// The channel's name, not checked yet.
+        channel: String,
+    },
     /// What do the nodes say of themselves?
     Info,
     /// Which channels have subscribers?
@@ -41,6 +64,18 @@ pub struct Message {
     pub tags: BTreeMap<String, String>,
     /// The id of a connection that does not get it; empty excludes nobody.
     pub exclude_client: String,
+    /// Makes repeats harmless; empty is none. Not checked yet.
+    pub idempotency_key: String,
+    /// It may be sent as a patch to the one before.
+    pub delta: bool,
+    /// Drops it unless it is above the one before; 0 is none.
+    pub version: u64,
+    /// Versions of different epochs are not compared. Not checked yet.
+    pub version_epoch: String,
+    /// It is not kept.
+    pub skip_history: bool,
+    /// When to answer, in words; empty is as the channel's rules say. Not checked yet.
+    pub ack: String,
 }
 
 /// One publication on one channel.
@@ -86,6 +121,8 @@ pub struct Subscribe {
     pub data: Bytes,
     /// When it ends, in seconds since 1970; 0 if it does not.
     pub expire_at: i64,
+    /// What the clients have seen, if they are to get what they have missed since.
+    pub recover_since: Option<Since>,
 }
 
 /// The end of a subscription.

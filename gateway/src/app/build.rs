@@ -18,9 +18,9 @@ use crate::config::Config;
 use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataFormat};
 use crate::door;
 use crate::hub::Hub;
-use crate::model::NodeId;
 use crate::model::time::{Clock, SystemClock};
 use crate::model::wire::Encode;
+use crate::model::{ByteSize, NodeId};
 use crate::node::{LeaseConfig, Node, Parts};
 use crate::presence::Presence;
 use crate::presence::memory::MemoryPresence;
@@ -97,6 +97,7 @@ impl App {
             roster,
             presence,
             history: config.history.clone(),
+            page_size: ByteSize(config.client.queue_max_size.bytes() / 2),
             members: config.presence.clone(),
             rules: Arc::new(Rules::new(&config.channel)),
             clock: Arc::clone(&clock),

@@ -37,6 +37,8 @@ pub enum BrokerEvent {
         channel: ChannelName,
         /// Who, and which of the two.
         membership: Membership,
+        /// The room it takes up until it has been handled.
+        room: Option<Room>,
     },
     /// An order about some sessions, from any node. Comes once: a second time it could close a session
     /// that was made since.
@@ -48,7 +50,7 @@ pub enum BrokerEvent {
     },
 }
 
-/// Room that a waiting publication takes up; free again when this is dropped.
+/// Room that a waiting message takes up; free again when this is dropped.
 #[derive(Clone, Debug)]
 pub struct Room {
     _bytes: Arc<OwnedSemaphorePermit>,

@@ -21,7 +21,8 @@
 //!   after the answer arrives. On an error none may be relied on, and all may be tried again: channels
 //!   that were not held before are not held then, and are not made up for when the link is back.
 //!   Unsubscribing without a link succeeds: nothing arrives, and nothing is subscribed anew.
-//! - **Deadlines.** Every call ends within the configured command timeout, with an error if need be.
+//! - **Deadlines.** Every call ends within the configured command timeout, with an error if need be; one that
+//!   waits for replicas within twice that and what it may wait for them.
 //!   Nobody waits for a broker that is known to be down.
 //!
 //! `gateway/tests/contract` runs one suite over all implementations.
@@ -39,6 +40,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use fanfare_proto::code::ErrorCode;
+use rand::distr::{Alphanumeric, SampleString};
 
 use crate::model::{ChannelName, Position, Publication};
 
@@ -47,6 +49,9 @@ pub use event::{BrokerEvent, Events};
 pub use history::{HistoryPage, HistoryQuery, Previous, Stream};
 pub use options::{Ack, IdempotencyKey, PublishOptions, Retention, Version};
 pub use roster::Roster;
+
+/// Length of an epoch's name. Among 62^10 of them nobody meets one twice.
+const EPOCH_BYTES: usize = 10;
 
 /// A boxed future: the traits here are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -135,6 +140,11 @@ pub enum Outcome {
     Repeated,
     /// One with the same or a higher version had been sent before: this one was not.
     Stale,
+}
+
+/// A name for a new epoch: random, since two that begin on different servers must not be called alike.
+fn fresh_epoch() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), EPOCH_BYTES)
 }
 
 /// How a broker is.

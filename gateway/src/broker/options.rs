@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use fanfare_proto::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+
+use super::BrokerError;
+
 /// What is to be done with a publication.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishOptions {
@@ -13,6 +17,24 @@ pub struct PublishOptions {
     pub version: Option<Version>,
     /// When the publisher is answered.
     pub ack: Ack,
+}
+
+impl PublishOptions {
+    /// Whether nothing is to be kept of the publication: it is only sent.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.retention.is_none() && self.key.is_none()
+    }
+
+    /// Refuses what no broker can keep.
+    pub(super) fn check(&self) -> Result<(), BrokerError> {
+        match &self.key {
+            Some(key) if !key.is_well_formed() => {
+                Err(BrokerError::Refused("an idempotency key is 1 to 128 bytes of printable ASCII".into()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How much of a stream is kept, and for how long.
@@ -33,6 +55,15 @@ pub struct IdempotencyKey {
     pub text: String,
     /// How long it is remembered, from its last use.
     pub window: Duration,
+}
+
+impl IdempotencyKey {
+    /// Whether the text is what it should be.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&self.text.len())
+            && self.text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
+    }
 }
 
 /// A publication's place in the application's own order.

@@ -15,7 +15,7 @@ use foldhash::fast::RandomState;
 use crate::config::section::{ChannelConfig, ChannelOptions};
 use crate::model::ChannelName;
 
-pub use permission::{Asker, Carries, Decision, Grant, Standing, Trust};
+pub use permission::{Asker, Carries, Decision, Grant, Granted, Standing, Trust};
 
 /// Finds a channel's options.
 #[derive(Debug, Default)]

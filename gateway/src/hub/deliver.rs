@@ -4,7 +4,7 @@
 use super::Hub;
 use crate::model::event::{Event, Push};
 use crate::model::wire::{Frame, WireKey};
-use crate::model::{ChannelName, Membership, Publication};
+use crate::model::{ChannelName, ConnectionId, Membership, Publication};
 
 impl Hub {
     /// Puts a publication into the outbox of each of the channel's subscribers but the excluded one,
@@ -45,11 +45,43 @@ impl Hub {
         let push = Push::Membership(membership.clone());
         let event = Event::Push { channel: Some(channel), push: &push };
         let mut frames: [Option<Frame>; WireKey::COUNT] = Default::default();
-        for subscriber in listeners.values().filter(|subscriber| subscriber.wants.join_leave) {
+        // Who joins is told so when it joins.
+        let oneself = ConnectionId::parse(&membership.who.client);
+        for (connection, subscriber) in listeners {
+            if !subscriber.wants.join_leave || oneself == Some(*connection) {
+                continue;
+            }
             let wire = subscriber.wire.index();
             let Some(encoder) = &self.encoders[wire] else { continue };
             let frame = frames[wire].get_or_insert_with(|| encoder.encode(&event));
             let _ = subscriber.outbox.push(frame.clone());
+        }
+    }
+
+    /// Gives one subscriber what the others have had before it joined.
+    pub fn deliver_to(&self, channel: &ChannelName, connection: ConnectionId, publication: &Publication) {
+        let shard = self.shard(channel).read();
+        let subscriber = shard.get(channel).and_then(|listeners| listeners.get(&connection));
+        if let Some(subscriber) = subscriber.filter(|_| publication.exclude != Some(connection))
+            && let Some(encoder) = &self.encoders[subscriber.wire.index()]
+        {
+            let event = match subscriber.wants.delta {
+                true => Event::Delta { channel, publication, patch: None },
+                false => Event::Publication { channel, publication },
+            };
+            let _ = subscriber.outbox.push(encoder.encode(&event));
+        }
+    }
+
+    /// Tells one subscriber of a membership, its own.
+    pub fn tell_one(&self, channel: &ChannelName, connection: ConnectionId, membership: &Membership) {
+        let shard = self.shard(channel).read();
+        let subscriber = shard.get(channel).and_then(|listeners| listeners.get(&connection));
+        if let Some(subscriber) = subscriber.filter(|subscriber| subscriber.wants.join_leave)
+            && let Some(encoder) = &self.encoders[subscriber.wire.index()]
+        {
+            let push = Push::Membership(membership.clone());
+            let _ = subscriber.outbox.push(encoder.encode(&Event::Push { channel: Some(channel), push: &push }));
         }
     }
 }

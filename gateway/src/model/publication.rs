@@ -29,6 +29,14 @@ pub struct ClientInfo {
     pub channel_info: Bytes,
 }
 
+impl ClientInfo {
+    /// Its size in bytes, without any wire's own.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.user.as_str().len() + self.client.len() + self.connection_info.len() + self.channel_info.len()
+    }
+}
+
 /// One message on a channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Publication {

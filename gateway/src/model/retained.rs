@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::wire::WireKey;
-use super::{Position, Publication};
+use super::{ClientInfo, Position, Publication};
 
 /// A publication with a position, and its encoded forms as far as anybody has asked for them.
 #[derive(Debug)]
@@ -40,9 +40,7 @@ impl Retained {
     #[must_use]
     pub fn size(&self) -> usize {
         let Publication { data, info, tags, .. } = &self.publication;
-        let info = info.as_ref().map_or(0, |info| {
-            info.user.as_str().len() + info.client.len() + info.connection_info.len() + info.channel_info.len()
-        });
+        let info = info.as_ref().map_or(0, ClientInfo::size);
         data.len() + info + tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 

@@ -7,6 +7,7 @@ use crate::broker::{BrokerError, HistoryPage, HistoryQuery};
 use crate::config::section::HistoryOptions;
 use crate::model::command::{HistoryAsk, Since};
 use crate::model::{ByteSize, ChannelName};
+use crate::telemetry::metrics::{Cause, CauseLabel};
 
 /// Why there is no history for whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,7 @@ impl Node {
             reverse: ask.reverse,
             meta_ttl: options.meta_ttl,
         };
+        self.parts.metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::ask }).inc();
         let page = self.parts.broker.history(channel, query).await?;
         match ask.since {
             Some(Since { epoch, .. }) if !epoch.is_empty() && epoch != page.stream.top.epoch => {
@@ -78,6 +80,12 @@ impl Node {
     pub async fn forget(&self, channel: &ChannelName) -> Result<(), HistoryError> {
         self.parts.rules.options(channel).and_then(|options| options.history).ok_or(HistoryError::Off)?;
         Ok(self.parts.broker.forget(channel).await?)
+    }
+
+    /// Most bytes of one page or recovery for a client.
+    #[must_use]
+    pub fn page_size(&self) -> ByteSize {
+        self.parts.page_size
     }
 
     /// Most publications of one page or recovery.

@@ -1,13 +1,16 @@
 //! The only place where hub, broker and channel rules meet: the use cases that rooms and doors share.
 
 mod control;
+mod cursor;
 mod history;
 mod lease;
 mod presence;
 mod publish;
 mod pump;
+mod streams;
 mod subscribe;
 mod sweep;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +22,7 @@ use crate::channel::Rules;
 use crate::config::section::{HistoryConfig, PresenceConfig};
 use crate::hub::{Hub, Member};
 use crate::model::time::Clock;
-use crate::model::{ConnectionId, NodeId};
+use crate::model::{ByteSize, ConnectionId, NodeId};
 use crate::presence::Presence;
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -29,6 +32,7 @@ use fanfare_proto::envelope::{Control, Order};
 pub use history::HistoryError;
 pub use lease::LeaseConfig;
 pub use publish::PublishAsk;
+pub use subscribe::{Joining, Opening, SubscribeError};
 
 /// What a node is made of; `app` builds it.
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ pub struct Parts {
     pub presence: Arc<dyn Presence>,
     /// What holds for streams.
     pub history: HistoryConfig,
+    /// Most bytes of one recovery or one page of history for a client.
+    pub page_size: ByteSize,
     /// What holds for members.
     pub members: PresenceConfig,
     /// Channel rules.
@@ -68,6 +74,7 @@ pub struct Parts {
 pub struct Node {
     parts: Parts,
     holdings: subscribe::Holdings,
+    streams: streams::Streams,
     retired: lease::Retired,
     started: Duration,
 }
@@ -77,12 +84,19 @@ impl Node {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let started = parts.clock.now();
-        Arc::new(Self { parts, holdings: subscribe::Holdings::default(), retired: lease::Retired::default(), started })
+        Arc::new(Self {
+            parts,
+            holdings: subscribe::Holdings::default(),
+            streams: streams::Streams::default(),
+            retired: lease::Retired::default(),
+            started,
+        })
     }
 
-    /// Starts what goes on by itself: the pump, the sweep and the lease, until `tasks` stop.
+    /// Starts what goes on by itself: the pump, the healer, the sweep and the lease, until `tasks` stop.
     pub fn start(self: &Arc<Self>, events: Events, tasks: &Tasks) {
         tasks.spawn_essential("pump", pump::run(Arc::clone(self), events, tasks.stop()));
+        tasks.spawn_essential("healer", streams::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("sweep", sweep::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("lease", lease::run(Arc::clone(self), tasks.stop()));
     }

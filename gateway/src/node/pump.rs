@@ -33,14 +33,17 @@ fn handle(node: &Node, event: BrokerEvent) {
             // The label is looked up only where a span may come of it.
             let fanout = || tracing.fanout_span(&outgoing.traceparent, rules.namespace_label(&channel));
             let span = if tracing.enabled() { fanout() } else { None };
-            let delivered = node.parts.hub.deliver(&channel, &outgoing.publication, None);
+            let delivered = match outgoing.publication.position {
+                Some(_) => node.arrive(&channel, outgoing.publication),
+                None => node.parts.hub.deliver(&channel, &outgoing.publication, None),
+            };
             if let Some(span) = span {
                 span.record("fanfare.subscribers", delivered);
             }
         }
-        BrokerEvent::Member { .. } => {}
+        BrokerEvent::Member { channel, membership, room: _room } => node.parts.hub.tell(&channel, &membership),
         BrokerEvent::Control(control) => node.obey(*control),
         // Plain channels promise nothing across a gap: it is counted where it is found, by the broker.
-        BrokerEvent::Gap { channel } => tracing::debug!(%channel, "publications may be missing"),
+        BrokerEvent::Gap { channel } => node.gap(&channel),
     }
 }

@@ -1,4 +1,4 @@
-//! Gives back to the broker what nobody listens to any more.
+//! Gives back to the broker what nobody listens to any more, and looks after the streams of what is quiet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,10 @@ pub(super) async fn run(node: Arc<Node>, stop: CancellationToken) {
             let node = &node;
             async move { node.give_back(&channel).await }
         });
+        let sweep = async {
+            sweep.await;
+            node.check_positions().await;
+        };
         tokio::select! {
             () = stop.cancelled() => return,
             () = sweep => {}

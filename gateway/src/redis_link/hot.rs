@@ -134,6 +134,11 @@ impl Hot {
         }
     }
 
+    /// Fails unless the server takes writes now, as far as is known.
+    pub(super) fn check_takes(&self) -> Result<(), LinkError> {
+        self.generation().map(drop)
+    }
+
     fn generation(&self) -> Result<Generation, LinkError> {
         match &*self.state.borrow() {
             State::Down(why) => Err(LinkError::Unreachable(why.to_string())),

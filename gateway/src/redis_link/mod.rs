@@ -1,12 +1,14 @@
 //! The one door to Redis: the only module, besides configuration, that names the redis crates. Knows
 //! connections, names and bytes; what they mean is the broker's business.
 //!
-//! Three roads, because they fail and wait differently:
+//! Several roads, because they fail and wait differently:
 //!
 //! | road | connections | for |
 //! | --- | --- | --- |
 //! | [`Link::command`], [`Link::run_script`] | one, multiplexed | what is quick: `PUBLISH`, scripts, probes |
 //! | [`Link::admin`] | up to four, from deadpool-redis | what is large or may wait: logs, books, lists |
+//! | [`Link::read_script`], [`Link::read_each`] | up to four | streams: large answers, many at once after an outage |
+//! | [`Link::confirmed_script`] | up to eight | writes that wait for replicas |
 //! | [`subscriber`] | one | what comes in |
 //!
 //! Nobody waits for a link that is known to be down: calls fail at once, keepers reconnect behind them.
@@ -31,10 +33,6 @@ mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use deadpool_redis::Pool;
-use redis::ErrorKind;
-use redis::ServerErrorKind;
 
 pub use error::{LinkError, SetupError};
 /// The redis crate's way to write commands, for those who may not name the crate.
@@ -90,18 +88,26 @@ impl Script {
         Self { text, hash: redis::Script::new(text).get_hash().to_owned() }
     }
 
-    fn call(&self, verb: &str, source: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
-        let mut command = cmd(verb);
-        command.arg(source).arg(keys.len()).arg(keys).arg(arguments);
-        command
+    fn by_hash(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+        call("EVALSHA", &self.hash, keys, arguments)
+    }
+
+    fn by_text(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+        call("EVAL", self.text, keys, arguments)
     }
 }
 
-/// The quick and the patient road to one Redis.
+fn call(verb: &str, source: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+    let mut command = cmd(verb);
+    command.arg(source).arg(keys.len()).arg(keys).arg(arguments);
+    command
+}
+
+/// The quick and the patient roads to one Redis.
 #[derive(Debug)]
 pub struct Link {
     hot: hot::Hot,
-    pool: Pool,
+    pools: pool::Pools,
     command_timeout: Duration,
 }
 
@@ -128,9 +134,9 @@ impl Link {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
-        let pool = pool::build(target, timing)?;
+        let pools = pool::Pools::build(target, timing)?;
         let hot = hot::Hot::start(target, timing, tasks, metrics, clock)?;
-        Ok(Self { hot, pool, command_timeout: timing.command })
+        Ok(Self { hot, pools, command_timeout: timing.command })
     }
 
     /// Sends one quick command. Never tried twice: whoever knows that twice is harmless may.
@@ -152,12 +158,75 @@ impl Link {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<T, LinkError> {
-        match self.hot.attempt(&script.call("EVALSHA", &script.hash, keys, arguments)).await? {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.hot.command(&script.call("EVAL", script.text, keys, arguments)).await
-            }
+        match self.hot.attempt(&script.by_hash(keys, arguments)).await? {
+            Err(error) if pool::is_unknown(&error) => self.hot.command(&script.by_text(keys, arguments)).await,
             answer => Ok(answer?),
         }
+    }
+
+    /// Runs a script that reads much, as [`Link::run_script`] does.
+    ///
+    /// # Errors
+    /// See [`LinkError`]. Ends within the command timeout, waiting for a free connection included; at once
+    /// without a link.
+    pub async fn read_script<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[&[u8]],
+    ) -> Result<T, LinkError> {
+        self.hot.check()?;
+        self.within(self.command_timeout, async {
+            let mut connection = self.pools.reads.get().await?;
+            pool::run_script(&mut connection, script, keys, arguments).await
+        })
+        .await
+    }
+
+    /// Sends several reading commands; none for those that found a key of another type.
+    ///
+    /// # Errors
+    /// As [`Link::read_script`].
+    pub async fn read_each<T: FromRedisValue>(&self, mut pipeline: Pipeline) -> Result<Vec<Option<T>>, LinkError> {
+        self.hot.check()?;
+        self.within(self.command_timeout, pool::run_each(&self.pools.reads, &mut pipeline)).await
+    }
+
+    /// Runs a script and then waits until so many replicas have what it wrote, at most for `patience`.
+    /// Answers what the script did, and how many replicas have it; an error there is the wait's: the
+    /// script has run.
+    ///
+    /// # Errors
+    /// See [`LinkError`]. Ends within twice the command timeout and `patience` together; at once without a link
+    /// that takes writes.
+    pub async fn confirmed_script<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[&[u8]],
+        replicas: u64,
+        patience: Duration,
+    ) -> Result<(T, Result<u64, LinkError>), LinkError> {
+        self.hot.check_takes()?;
+        let (mut connection, answer) = self
+            .within(self.command_timeout, async {
+                let mut connection = self.pools.confirmed.get().await?;
+                // The pool's own limit on answers would end the wait below.
+                connection.set_response_timeout(self.command_timeout + patience);
+                let answer = pool::run_script(&mut connection, script, keys, arguments).await?;
+                Ok((connection, answer))
+            })
+            .await?;
+        let confirmed = pool::wait(&mut connection, replicas, patience);
+        Ok((answer, self.within(self.command_timeout + patience, confirmed).await))
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        doing: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        tokio::time::timeout(limit, doing).await.map_err(|_| LinkError::Timeout)?
     }
 
     /// Sends several commands over a connection of the pool.
@@ -167,8 +236,7 @@ impl Link {
     /// without a link.
     pub async fn admin<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LinkError> {
         self.hot.check()?;
-        let answer = tokio::time::timeout(self.command_timeout, pool::run(&self.pool, pipeline)).await;
-        answer.map_err(|_| LinkError::Timeout)?
+        self.within(self.command_timeout, pool::run(&self.pools.admin, pipeline)).await
     }
 
     /// Asks the server whether it still is a primary, and gives the connection up if not: a replica

@@ -9,12 +9,13 @@ use fanfare_proto::name;
 use futures_util::future::try_join_all;
 
 use super::state::{Live, State, Subscription};
+use super::subscribe::told;
 use super::{Refusal, Session};
 use crate::auth::{ConnectionToken, ServerSub, TokenError};
 use crate::channel::permission;
 use crate::hub::Member;
-use crate::model::command::Connect;
-use crate::model::event::{Connected, Reply, Subscribed};
+use crate::model::command::{Connect, Subscribe};
+use crate::model::event::{Connected, Reply, Standing, Subscribed};
 use crate::model::{ChannelName, UserId};
 
 impl Session {
@@ -44,28 +45,64 @@ impl Session {
             expires_at: token.expires_at,
             subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
         }));
-        let node = Arc::clone(&self.shared.node);
-        let joins = subs.keys().map(|channel| node.subscribe(channel, self.connection, self.subscriber(), None));
-        if let Err(error) = try_join_all(joins).await {
-            tracing::debug!(%error, "could not make a client's server-side subscriptions");
-            // Told as temporary, then closed so that stock clients try again.
-            self.refuse(id, ErrorCode::Internal);
-            return Err(CloseCode::ServerError.into());
+        match self.join_all(&subs, &connect.subs).await {
+            Ok(standings) => self.welcome(id, token.expires_at, subs, standings),
+            Err(Refusal::Close(code)) => return Err(code.into()),
+            Err(Refusal::Error(_)) => {
+                // Told as temporary, then closed so that stock clients try again.
+                self.refuse(id, ErrorCode::Internal);
+                return Err(CloseCode::ServerError.into());
+            }
         }
-        self.welcome(id, token.expires_at, subs);
         Ok(())
     }
 
-    fn welcome(&mut self, id: u32, expires_at: Option<i64>, subs: BTreeMap<ChannelName, ServerSub>) {
+    /// Makes all server-side subscriptions at once; answers where those stand that stand somewhere.
+    async fn join_all(
+        &mut self,
+        subs: &BTreeMap<ChannelName, ServerSub>,
+        asked: &BTreeMap<String, Subscribe>,
+    ) -> Result<BTreeMap<ChannelName, Standing>, Refusal> {
+        let node = Arc::clone(&self.shared.node);
+        let nothing = Subscribe::default();
+        let mut joins = Vec::with_capacity(subs.len());
+        for (channel, sub) in subs {
+            let asked = asked.get(channel.as_str()).unwrap_or(&nothing);
+            let joining = self.joining(channel, &sub.kept(), asked)?;
+            let node = &node;
+            joins.push(async move {
+                node.subscribe(joining, None).await.map(|standing| Some((channel.clone(), standing?)))
+            });
+        }
+        let standings = try_join_all(joins).await.map_err(|error| {
+            tracing::debug!(%error, "could not make a client's server-side subscriptions");
+            error.code()
+        })?;
+        for (_, standing) in standings.iter().flatten() {
+            self.count_recovery(Some(standing));
+        }
+        Ok(standings.into_iter().flatten().collect())
+    }
+
+    fn welcome(
+        &mut self,
+        id: u32,
+        expires_at: Option<i64>,
+        subs: BTreeMap<ChannelName, ServerSub>,
+        mut standings: BTreeMap<ChannelName, Standing>,
+    ) {
         let (interval, timeout) = (self.shared.config.ping_interval, self.shared.config.pong_timeout);
         self.heartbeat.begin(self.shared.now(), interval, timeout, rand::random());
-        let subscribed = |sub: ServerSub| Subscribed { data: sub.data, ..Subscribed::default() };
+        let subs = subs.into_iter().map(|(channel, sub)| {
+            let standing = told(standings.remove(&channel).as_ref());
+            (channel, Subscribed { ttl: None, data: sub.data, standing, delta: false })
+        });
         let connected = Connected {
             client: self.connection,
             version: env!("CARGO_PKG_VERSION"),
             ttl: expires_at.map(|expires_at| self.shared.until(expires_at)),
             data: Bytes::new(),
-            subs: subs.into_iter().map(|(channel, sub)| (channel, subscribed(sub))).collect(),
+            subs: subs.collect(),
             ping_interval: interval,
             pong: true,
             session: None,

@@ -5,7 +5,9 @@
 
 mod connect;
 pub mod heartbeat;
+mod history;
 mod obey;
+mod presence;
 mod publish;
 mod refresh;
 mod state;
@@ -21,12 +23,13 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use crate::auth::Auth;
 use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
-use crate::hub::{Outbox, OutboxReader, Subscriber, Wants};
+use crate::hub::{Outbox, OutboxReader};
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
 use crate::model::{ChannelName, Close, ConnectionId, SessionId};
 use crate::node::Node;
+use crate::presence::Departure;
 use crate::telemetry::metrics::CodeLabel;
 
 use heartbeat::{Heartbeat, Wheel};
@@ -140,14 +143,10 @@ impl Session {
             (State::Live(_), Ask::SubRefresh { channel, token }) => {
                 Box::pin(self.sub_refresh(id, &channel, &token)).await
             }
-            (
-                State::Live(_),
-                Ask::Presence { .. }
-                | Ask::PresenceStats { .. }
-                | Ask::History { .. }
-                | Ask::Rpc { .. }
-                | Ask::Send { .. },
-            ) => Err(ErrorCode::NotAvailable.into()),
+            (State::Live(_), Ask::Presence { channel }) => Box::pin(self.presence(id, &channel)).await,
+            (State::Live(_), Ask::PresenceStats { channel }) => Box::pin(self.presence_stats(id, &channel)).await,
+            (State::Live(_), Ask::History { channel, query }) => Box::pin(self.history(id, &channel, query)).await,
+            (State::Live(_), Ask::Rpc { .. } | Ask::Send { .. }) => Err(ErrorCode::NotAvailable.into()),
         };
         self.arm();
         match done {
@@ -206,10 +205,6 @@ impl Session {
         }
     }
 
-    fn subscriber(&self) -> Subscriber {
-        Subscriber { outbox: self.outbox.clone(), wire: self.wire.key(), wants: Wants::default(), ahead: 0, base: 0 }
-    }
-
     fn reply(&mut self, id: u32, reply: &Reply) {
         self.tell(&Event::Reply { id, reply });
     }
@@ -245,7 +240,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if let State::Live(live) = &self.state {
             for channel in live.subscriptions.keys() {
-                self.shared.node.unsubscribe(channel, self.connection);
+                self.shared.node.unsubscribe(channel, self.connection, Departure::Lost);
             }
             self.shared.node.leave(self.connection);
         }

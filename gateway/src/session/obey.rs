@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_proto::code::CloseCode;
+use fanfare_proto::code::{CloseCode, unsubscribe};
 
 use super::state::{State, Subscription};
+use super::subscribe::told;
 use super::{Flow, Session};
 use crate::channel::permission::{self, Decision};
-use crate::model::event::{Event, Push, Subscribed};
-use crate::model::{ChannelName, Directive};
+use crate::model::command::Subscribe;
+use crate::model::event::{Event, Push, Recovery, Standing, Subscribed};
+use crate::model::{ChannelName, Directive, Retained};
+use crate::presence::Departure;
 
 impl Session {
     /// Carries out an order.
@@ -18,14 +21,11 @@ impl Session {
     /// The session must be dropped if the future is.
     pub async fn obey(&mut self, directive: Directive) -> Flow {
         let flow = match directive {
-            Directive::Unsubscribe { channel, code, reason } => {
-                if self.part(&channel).unwrap_or(false) {
-                    self.push(Some(&channel), &Push::Unsubscribe { code, reason });
-                }
-                Flow::Continue
-            }
-            Directive::Subscribe { channel, info, data, expire_at, recover: _ } => {
-                Box::pin(self.subscribe_by_order(channel, info, data, expire_at)).await
+            Directive::Unsubscribe { channel, code, reason } => self.unsubscribe_by_order(&channel, code, reason),
+            Directive::Subscribe { channel, info, data, expire_at, recover } => {
+                let subscription = Subscription { info, server_side: true, expires_at: expire_at };
+                let asked = Subscribe { recover, recoverable: true, ..Subscribe::default() };
+                Box::pin(self.subscribe_by_order(channel, subscription, data, asked)).await
             }
             Directive::Refresh { ttl } => {
                 let at = ttl
@@ -41,12 +41,27 @@ impl Session {
         flow
     }
 
+    fn unsubscribe_by_order(&mut self, channel: &ChannelName, code: u32, reason: &'static str) -> Flow {
+        let comes_back = code >= unsubscribe::INSUFFICIENT_STATE;
+        let Ok(live) = self.live() else { return Flow::Continue };
+        let server_side = live.subscriptions.get(channel).is_some_and(|subscription| subscription.server_side);
+        if comes_back && server_side {
+            // A client cannot subscribe again to what it has not subscribed to: it connects again.
+            return CloseCode::InsufficientState.into();
+        }
+        let departure = if comes_back { Departure::Lost } else { Departure::Final };
+        if self.part(channel, departure).unwrap_or(false) {
+            self.push(Some(channel), &Push::Unsubscribe { code, reason });
+        }
+        Flow::Continue
+    }
+
     async fn subscribe_by_order(
         &mut self,
         channel: ChannelName,
-        info: Bytes,
+        subscription: Subscription,
         data: Bytes,
-        expires_at: Option<i64>,
+        asked: Subscribe,
     ) -> Flow {
         let shared = Arc::clone(&self.shared);
         let Ok(live) = self.live() else { return Flow::Continue };
@@ -61,16 +76,24 @@ impl Session {
             tracing::warn!("an order to subscribe a client to a channel that it cannot have was left undone");
             return Flow::Continue;
         }
-        let ttl = expires_at.map(|expires_at| shared.until(expires_at));
-        let push = Push::Subscribe(Subscribed { ttl, data, ..Subscribed::default() });
-        let opening = self.wire.encode(&Event::Push { channel: Some(&channel), push: &push });
-        if let Err(error) = shared.node.subscribe(&channel, self.connection, self.subscriber(), Some(opening)).await {
+        let ttl = subscription.expires_at.map(|expires_at| shared.until(expires_at));
+        let (wire, name) = (Arc::clone(&self.wire), channel.clone());
+        let opening = move |standing: Option<&Standing>| {
+            let subscribed = Subscribed { ttl, data: data.clone(), standing: told(standing), delta: false };
+            let push = Push::Subscribe(subscribed);
+            let mut frames = vec![wire.encode(&Event::Push { channel: Some(&name), push: &push })];
+            // The push has no room for publications: what was missed follows it.
+            if let Some(Recovery::Recovered(missed)) = standing.and_then(|standing| standing.recovery.as_ref()) {
+                let said = |p: &Arc<Retained>| {
+                    wire.encode(&Event::Publication { channel: &name, publication: p.publication() })
+                };
+                frames.extend(missed.iter().map(said));
+            }
+            frames
+        };
+        if self.join(channel, subscription, &asked, Some(&opening)).await.is_err() {
             // Nobody waits for an answer here: the client comes back and gets its state from the token.
-            tracing::debug!(%error, "could not carry out an order to subscribe");
             return CloseCode::ServerError.into();
-        }
-        if let Ok(live) = self.live() {
-            live.subscriptions.insert(channel, Subscription { info, server_side: true, expires_at });
         }
         Flow::Continue
     }

@@ -11,7 +11,7 @@ use crate::broker::Outgoing;
 use crate::channel::permission::{self, Asker, Standing};
 use crate::config::section::DataFormat;
 use crate::model::event::Reply;
-use crate::model::{ChannelName, ClientInfo, Publication};
+use crate::model::{ChannelName, Publication};
 use crate::node::PublishAsk;
 use crate::telemetry::metrics::{Road, RoadLabel};
 
@@ -31,12 +31,8 @@ impl Session {
             DataFormat::Binary if data.is_empty() => return Err(ErrorCode::BadRequest.into()),
             DataFormat::Binary => data,
         };
-        let info = ClientInfo {
-            user: live.user.clone(),
-            client: connection.to_string().into(),
-            connection_info: live.info.clone(),
-            channel_info: subscription.map(|subscription| subscription.info.clone()).unwrap_or_default(),
-        };
+        let channel_info = subscription.map(|subscription| subscription.info.clone()).unwrap_or_default();
+        let info = self.info(&channel_info)?;
         let publication = Publication {
             data,
             info: Some(info),

@@ -6,6 +6,7 @@ use super::state::State;
 use super::{Flow, Refusal, Session};
 use crate::model::ChannelName;
 use crate::model::event::{Push, Reply};
+use crate::presence::Departure;
 
 impl Session {
     pub(super) async fn refresh(&mut self, id: u32, token: &str) -> Result<(), Refusal> {
@@ -62,7 +63,7 @@ impl Session {
                 return CloseCode::SubscriptionExpired.into();
             }
             // The state is live: looked at above.
-            let _ = self.part(&channel);
+            let _ = self.part(&channel, Departure::Lost);
             let reason = unsubscribe::reason(unsubscribe::EXPIRED);
             self.push(Some(&channel), &Push::Unsubscribe { code: unsubscribe::EXPIRED, reason });
         }

@@ -8,10 +8,14 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use super::state::Subscription;
 use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
-use crate::channel::permission::{self, Asker, Grant};
-use crate::model::ChannelName;
+use crate::channel::permission::{self, Asker, Grant, Granted};
+use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
-use crate::model::event::{Event, Reply, Subscribed};
+use crate::model::event::{Event, Recovery, Reply, Standing, Subscribed};
+use crate::model::{ChannelName, ClientInfo};
+use crate::node::{Joining, Opening};
+use crate::presence::Entry;
+use crate::telemetry::metrics::OutcomeLabel;
 
 impl Session {
     pub(super) async fn subscribe(&mut self, id: u32, subscribe: Subscribe) -> Result<(), Refusal> {
@@ -31,7 +35,15 @@ impl Session {
         self.permit(&channel, if token.is_some() { Grant::Token } else { Grant::None })?;
         let expires_at = token.as_ref().and_then(|token| token.expires_at);
         let (info, data) = token.map(|token| (token.info, token.data)).unwrap_or_default();
-        self.join(id, channel, Subscription { info, server_side: false, expires_at }, data).await
+        let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
+        let wire = Arc::clone(&self.wire);
+        let delta = self.claims(&channel, &subscribe)?.delta;
+        let opening = move |standing: Option<&Standing>| {
+            let subscribed = Subscribed { ttl, data: data.clone(), standing: told(standing), delta };
+            vec![wire.encode(&Event::Reply { id, reply: &Reply::Subscribe(subscribed) })]
+        };
+        let subscription = Subscription { info, server_side: false, expires_at };
+        self.join(channel, subscription, &subscribe, Some(&opening)).await
     }
 
     /// May this client have this channel, as the rules are?
@@ -45,23 +57,93 @@ impl Session {
         Ok(())
     }
 
-    async fn join(
+    /// What it gets of what it asks for.
+    fn claims(&mut self, channel: &ChannelName, asked: &Subscribe) -> Result<Granted, Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let options = shared.node.rules().require(channel)?;
+        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        Ok(permission::claims(asker, options, asked))
+    }
+
+    /// Makes a subscription that is permitted.
+    pub(super) async fn join(
         &mut self,
-        id: u32,
         channel: ChannelName,
         subscription: Subscription,
-        data: Bytes,
+        asked: &Subscribe,
+        opening: Option<Opening<'_>>,
     ) -> Result<(), Refusal> {
-        let ttl = subscription.expires_at.map(|expires_at| self.shared.until(expires_at));
-        let reply = Reply::Subscribe(Subscribed { ttl, data, ..Subscribed::default() });
-        let opening = self.wire.encode(&Event::Reply { id, reply: &reply });
-        let node = Arc::clone(&self.shared.node);
-        node.subscribe(&channel, self.connection, self.subscriber(), Some(opening)).await.map_err(|error| {
-            tracing::debug!(%error, "could not subscribe a client");
-            error.code()
-        })?;
+        self.enroll(&channel, &subscription, asked, opening).await?;
         self.live()?.subscriptions.insert(channel, subscription);
         Ok(())
+    }
+
+    /// Makes the node's part of a subscription; answers where it stands.
+    pub(super) async fn enroll(
+        &mut self,
+        channel: &ChannelName,
+        subscription: &Subscription,
+        asked: &Subscribe,
+        opening: Option<Opening<'_>>,
+    ) -> Result<Option<Standing>, Refusal> {
+        let joining = self.joining(channel, subscription, asked)?;
+        let standing = self.shared.node.subscribe(joining, opening).await.map_err(|error| {
+            tracing::debug!(%error, "could not subscribe a client");
+            Refusal::from(error.code())
+        })?;
+        self.count_recovery(standing.as_ref());
+        Ok(standing)
+    }
+
+    /// What the node is asked for.
+    pub(super) fn joining<'a>(
+        &mut self,
+        channel: &'a ChannelName,
+        subscription: &Subscription,
+        asked: &Subscribe,
+    ) -> Result<Joining<'a>, Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let options = shared.node.rules().require(channel)?;
+        let Granted { positioned, recoverable, join_leave, delta } = self.claims(channel, asked)?;
+        let info = self.info(&subscription.info)?;
+        let entry = Entry { client: self.connection, info, told: options.join_leave, leave_delay: options.leave_delay };
+        Ok(Joining {
+            channel,
+            connection: self.connection,
+            subscriber: Subscriber {
+                outbox: self.outbox.clone(),
+                wire: self.wire.key(),
+                wants: Wants { join_leave, positioned, delta },
+                ahead: 0,
+                base: 0,
+            },
+            recoverable,
+            recover: asked.recover.clone().filter(|_| recoverable),
+            reject_unrecovered: asked.reject_unrecovered,
+            entry: options.presence.then_some(entry),
+        })
+    }
+
+    /// How others see this client on a channel.
+    pub(super) fn info(&mut self, channel_info: &Bytes) -> Result<ClientInfo, Refusal> {
+        let client = self.connection.to_string().into();
+        let live = self.live()?;
+        let (user, connection_info) = (live.user.clone(), live.info.clone());
+        Ok(ClientInfo { user, client, connection_info, channel_info: channel_info.clone() })
+    }
+
+    pub(super) fn count_recovery(&self, standing: Option<&Standing>) {
+        let Some(recovery) = standing.and_then(|standing| standing.recovery.as_ref()) else { return };
+        let metrics = self.shared.node.metrics();
+        let outcome = match recovery {
+            Recovery::Unrecovered => "unrecovered",
+            Recovery::Recovered(missed) if missed.is_empty() => "empty",
+            Recovery::Recovered(missed) => {
+                metrics.recovered_publications.inc_by(missed.len() as u64);
+                "recovered"
+            }
+        };
+        metrics.recoveries.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// Is the token good, and about this user, this channel, this connection?
@@ -84,4 +166,9 @@ impl Session {
         }
         Ok(token)
     }
+}
+
+/// Where a subscription stands, for clients that have to do with it.
+pub(super) fn told(standing: Option<&Standing>) -> Option<Standing> {
+    standing.filter(|standing| standing.positioned || standing.recoverable).cloned()
 }

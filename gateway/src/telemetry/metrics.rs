@@ -37,6 +37,8 @@ pub struct Metrics {
     pub broker_reconnects: Counter,
     /// Channels that may have missed publications, counted once for each channel and interruption.
     pub broker_gaps: Counter,
+    /// Messages to itself that a node sent through the broker and did not get back in time.
+    pub broker_probe_failures: Counter,
     /// Messages from the broker that were thrown away, by reason.
     pub broker_dropped: Family<ReasonLabel, Counter>,
     /// Messages from the broker that wait for this node.
@@ -47,6 +49,24 @@ pub struct Metrics {
     pub outbox_dropped: Family<ReasonLabel, Counter>,
     /// Bytes that wait in all outboxes.
     pub outbox_bytes: Gauge,
+    /// Clients that came back and asked for what they had missed, by outcome: `recovered` (they got it),
+    /// `empty` (nothing was missing), `unrecovered` (something is lost to them).
+    pub recoveries: Family<OutcomeLabel, Counter>,
+    /// Publications that clients had missed and got when they came back.
+    pub recovered_publications: Counter,
+    /// Streams of which this node had missed something, by outcome: `healed` (it read what was missing, and
+    /// delivered it in order), `lost` (the stream no longer had it: positioned subscribers were told).
+    pub heals: Family<OutcomeLabel, Counter>,
+    /// Channels whose position this node tracks.
+    pub streams: Gauge,
+    /// Those of them whose publications wait until what is missing before them has been read.
+    pub streams_held: Gauge,
+    /// Positions of quiet channels that were compared with their streams'.
+    pub position_checks: Counter,
+    /// Reads of streams in the broker, by cause.
+    pub history_reads: Family<CauseLabel, Counter>,
+    /// Members of channels with presence whose connections are on this node.
+    pub presence_members: Gauge,
     /// Requests to the server API, by outcome (`ok`, `error`, `unauthorized`).
     pub api_requests: Family<OutcomeLabel, Counter>,
     /// Tasks that ended in a panic: each is a bug.
@@ -69,6 +89,30 @@ pub enum Road {
 pub struct RoadLabel {
     /// See [`Road`].
     pub road: Road,
+}
+
+/// Why a stream was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Cause {
+    /// A first subscriber on this node: where does the stream stand?
+    #[allow(non_camel_case_types, reason = "label values are lower case")]
+    open,
+    /// This node had missed something.
+    #[allow(non_camel_case_types, reason = "label values are lower case")]
+    heal,
+    /// A client came back; one read serves all that come for the same.
+    #[allow(non_camel_case_types, reason = "label values are lower case")]
+    recover,
+    /// A client or a backend asked for the history.
+    #[allow(non_camel_case_types, reason = "label values are lower case")]
+    ask,
+}
+
+/// Label `cause`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CauseLabel {
+    /// See [`Cause`].
+    pub cause: Cause,
 }
 
 /// Label `code`: a number of `fanfare_proto::code`; custom codes count as 0.
@@ -119,6 +163,11 @@ impl Metrics {
                 "broker_gaps",
                 "Channels that may have missed publications, once for each channel and interruption",
             ),
+            broker_probe_failures: counter(
+                &mut r,
+                "broker_probe_failures",
+                "Messages to itself that this node sent through the broker and did not get back in time",
+            ),
             broker_dropped: family(&mut r, "broker_dropped", "Messages from the broker that were thrown away"),
             broker_intake: gauge(&mut r, "broker_intake", "Messages from the broker that wait for this node"),
             control_log_overruns: counter(
@@ -132,6 +181,30 @@ impl Metrics {
                 r.register_with_unit("outbox", "Bytes that wait in all outboxes", Unit::Bytes, metric.clone());
                 metric
             },
+            recoveries: family(&mut r, "recoveries", "Clients that came back and asked for what they had missed"),
+            recovered_publications: counter(
+                &mut r,
+                "recovered_publications",
+                "Publications that clients had missed and got when they came back",
+            ),
+            heals: family(&mut r, "heals", "Streams of which this node had missed something"),
+            streams: gauge(&mut r, "streams", "Channels whose position this node tracks"),
+            streams_held: gauge(
+                &mut r,
+                "streams_held",
+                "Channels whose publications wait until what is missing before them has been read",
+            ),
+            position_checks: counter(
+                &mut r,
+                "position_checks",
+                "Positions of quiet channels that were compared with their streams'",
+            ),
+            history_reads: family(&mut r, "history_reads", "Reads of streams in the broker"),
+            presence_members: gauge(
+                &mut r,
+                "presence_members",
+                "Members of channels with presence whose connections are on this node",
+            ),
             api_requests: family(&mut r, "api_requests", "Requests to the server API"),
             task_panics: counter(&mut r, "task_panics", "Tasks that ended in a panic"),
             registry: r,

@@ -31,6 +31,19 @@ fn malformed() -> Vec<Row> {
         ("negative code", "disconnect", r#"{"user":"42","disconnect":{"code":-1}}"#, 400, 107),
         ("whitelist is a text", "disconnect", r#"{"user":"42","whitelist":"c1"}"#, 400, 107),
         ("commands is an object", "batch", r#"{"commands":{"publish":{}}}"#, 400, 107),
+        ("version below 0", "publish", r#"{"channel":"kept:1","data":1,"version":-1}"#, 400, 107),
+        ("version of 65 bits", "publish", r#"{"channel":"kept:1","data":1,"version":18446744073709551616}"#, 400, 107),
+        ("delta is a number", "publish", r#"{"channel":"news","data":1,"delta":1}"#, 400, 107),
+        ("raw CR and LF in a key", "publish", "{\"data\":1,\"idempotency_key\":\"a\r\nb\"}", 400, 107),
+        ("limit is a text", "history", r#"{"channel":"kept:1","limit":"all"}"#, 400, 107),
+        ("limit of 33 bits", "history", r#"{"channel":"kept:1","limit":4294967296}"#, 400, 107),
+        ("since is a number", "history", r#"{"channel":"kept:1","since":7}"#, 400, 107),
+        ("since is a list", "history", r#"{"channel":"kept:1","since":[-1]}"#, 400, 107),
+        ("offset below 0", "history", r#"{"channel":"kept:1","since":{"offset":-1,"epoch":"e1"}}"#, 400, 107),
+        ("offset of 65 bits", "history", r#"{"channel":"kept:1","since":{"offset":18446744073709551616}}"#, 400, 107),
+        ("epoch is a number", "history", r#"{"channel":"kept:1","since":{"offset":1,"epoch":1}}"#, 400, 107),
+        ("lone surrogate in the epoch", "history", r#"{"channel":"kept:1","since":{"epoch":"\ud800"}}"#, 400, 107),
+        ("recover from below 0", "subscribe", r#"{"user":"4","recover_since":{"offset":-1}}"#, 400, 107),
         ("unknown method", "shout", "{}", 404, 104),
         ("method in capitals", "Publish", "{}", 404, 104),
     ];
@@ -56,17 +69,12 @@ fn refused() -> Vec<Row> {
         ("channel *", "publish", r#"{"channel":"*","data":1}"#, 107),
         ("unknown namespace", "publish", r#"{"channel":"nobody:1","data":1}"#, 102),
         ("exclude_client is no id", "publish", r#"{"channel":"news","data":1,"exclude_client":"me"}"#, 107),
-        ("idempotency_key", "publish", r#"{"channel":"news","data":1,"idempotency_key":"k"}"#, 108),
-        ("delta", "publish", r#"{"channel":"news","data":1,"delta":true}"#, 108),
-        ("version", "publish", r#"{"channel":"news","data":1,"version":1}"#, 108),
-        ("version_epoch", "broadcast", r#"{"channels":["news"],"data":1,"version_epoch":"e"}"#, 108),
         ("no channels", "broadcast", r#"{"data":1}"#, 107),
         ("no data for many", "broadcast", r#"{"channels":["news"]}"#, 107),
         ("subscribe without user", "subscribe", r#"{"channel":"news"}"#, 107),
         ("subscribe to an unknown namespace", "subscribe", r#"{"channel":"nobody:1","user":"42"}"#, 102),
         ("subscription that ended before 1970", "subscribe", r#"{"channel":"a","user":"42","expire_at":-1}"#, 107),
         ("info is not JSON", "subscribe", r#"{"channel":"news","user":"42","b64info":"/w=="}"#, 107),
-        ("recover_since", "subscribe", r#"{"channel":"a","user":"4","recover_since":{"offset":0,"epoch":""}}"#, 108),
         ("override", "subscribe", r#"{"channel":"a","user":"42","override":{"presence":{"value":true}}}"#, 108),
         ("unsubscribe without user", "unsubscribe", r#"{"channel":"news","client":"c"}"#, 107),
         ("unsubscribe from nothing", "unsubscribe", r#"{"user":"42"}"#, 107),
@@ -79,18 +87,73 @@ fn refused() -> Vec<Row> {
         ("reason too long", "disconnect", &reason, 107),
         ("refresh without user", "refresh", r#"{"expire_at":2000000000}"#, 107),
         ("refresh with info", "refresh", r#"{"user":"42","info":{"a":1}}"#, 108),
-        ("presence", "presence", r#"{"channel":"news"}"#, 108),
-        ("presence_stats", "presence_stats", r#"{"channel":"news"}"#, 108),
-        ("history", "history", r#"{"channel":"news"}"#, 108),
-        ("history_remove", "history_remove", r#"{"channel":"news"}"#, 108),
         ("rpc", "rpc", r#"{"method":"x"}"#, 108),
     ];
     rows.iter().map(|(name, method, body, code)| (*name, *method, (*body).to_owned(), 200, *code)).collect()
 }
 
+/// What publishers may ask for, asked wrongly or of the wrong channel.
+fn refused_options() -> Vec<Row> {
+    let publish = |options: &str| format!(r#"{{"channel":"kept:1","data":1,{options}}}"#);
+    let of_news = |options: &str| format!(r#"{{"channel":"news","data":1,{options}}}"#);
+    let long = |name: &str, length| format!(r#""version":1,"{name}":"{}""#, "k".repeat(length));
+    vec![
+        ("CR and LF in a key", "publish", publish(r#""idempotency_key":"a\r\nb""#), 200, 107),
+        ("NUL in a key", "publish", publish(r#""idempotency_key":"\u0000""#), 200, 107),
+        ("a key that is not ASCII", "publish", publish(r#""idempotency_key":"é""#), 200, 107),
+        ("a long key", "publish", publish(&long("idempotency_key", 129)), 200, 107),
+        ("a very long key", "publish", publish(&long("idempotency_key", 3900)), 200, 107),
+        ("a long version_epoch", "publish", publish(&long("version_epoch", 129)), 200, 107),
+        ("version_epoch alone", "broadcast", r#"{"channels":["news"],"data":1,"version_epoch":"e"}"#.into(), 200, 107),
+        ("version 0 with an epoch", "publish", publish(r#""version":0,"version_epoch":"e""#), 200, 107),
+        ("version without history", "publish", of_news(r#""version":1"#), 200, 108),
+        ("version that is not kept", "publish", publish(r#""version":1,"skip_history":true"#), 200, 108),
+        ("unknown ack", "publish", publish(r#""ack":"soon""#), 200, 107),
+        ("ack in capitals", "publish", publish(r#""ack":"Stored""#), 200, 107),
+        ("replicated without history", "publish", of_news(r#""ack":"replicated""#), 200, 108),
+        ("replicated but not kept", "publish", publish(r#""ack":"replicated","skip_history":true"#), 200, 108),
+    ]
+}
+
+/// What is read, asked for wrongly or of the wrong channel.
+fn refused_reading() -> Vec<Row> {
+    let epoch = "e".repeat(3900);
+    let rows: &[(&str, &str, &str, u64)] = &[
+        ("history is off", "history", r#"{"channel":"news"}"#, 108),
+        ("no history to remove", "history_remove", r#"{"channel":"news"}"#, 108),
+        ("presence is off", "presence", r#"{"channel":"news"}"#, 108),
+        ("presence is off, for counting", "presence_stats", r#"{"channel":"news"}"#, 108),
+        ("history of nothing", "history", "{}", 107),
+        ("history of *", "history", r#"{"channel":"*"}"#, 107),
+        ("history removed from nothing", "history_remove", "{}", 107),
+        ("presence on nothing", "presence", r#"{"channel":null}"#, 107),
+        ("history in no namespace", "history", r#"{"channel":"nobody:1"}"#, 102),
+        ("history removed in no namespace", "history_remove", r#"{"channel":"nobody:1"}"#, 102),
+        ("presence in no namespace", "presence", r#"{"channel":"nobody:1"}"#, 102),
+        ("counting in no namespace", "presence_stats", r#"{"channel":"nobody:1"}"#, 102),
+        ("limit -2", "history", r#"{"channel":"kept:1","limit":-2}"#, 107),
+        ("the lowest limit", "history", r#"{"channel":"kept:1","limit":-2147483648}"#, 107),
+        ("another epoch", "history", r#"{"channel":"kept:1","since":{"offset":1,"epoch":"e2"}}"#, 112),
+        ("another epoch, no limit", "history", r#"{"channel":"kept:1","limit":0,"since":{"epoch":"x"}}"#, 112),
+        ("a long epoch", "history", &format!(r#"{{"channel":"kept:1","since":{{"epoch":"{epoch}"}}}}"#), 112),
+        ("recover without history", "subscribe", r#"{"channel":"a","user":"4","recover_since":{"offset":0}}"#, 108),
+        (
+            "recover from a long epoch",
+            "subscribe",
+            &format!(r#"{{"channel":"kept:1","user":"4","recover_since":{{"epoch":"{epoch}"}}}}"#),
+            107,
+        ),
+    ];
+    rows.iter().map(|(name, method, body, code)| (*name, *method, (*body).to_owned(), 200, *code)).collect()
+}
+
+fn all_rows() -> impl Iterator<Item = Row> {
+    malformed().into_iter().chain(refused()).chain(refused_options()).chain(refused_reading())
+}
+
 #[tokio::test]
 async fn each_wrong_request_gets_its_answer_and_has_no_effect() {
-    for (name, method, body, status, code) in malformed().into_iter().chain(refused()) {
+    for (name, method, body, status, code) in all_rows() {
         let house = House::new();
         let seen = house.call(method, &body).await;
         assert_eq!(
@@ -110,9 +173,10 @@ async fn in_transport_mode_the_status_tells_the_error() {
     let status = |code| match code {
         104 | 102 => 404,
         107 | 108 => 400,
+        112 => 416,
         other => panic!("no row has {other}"),
     };
-    for (name, method, body, _, code) in malformed().into_iter().chain(refused()) {
+    for (name, method, body, _, code) in all_rows() {
         let mut request = post(&format!("/api/{method}"), &body);
         request.headers_mut().insert("x-centrifugo-error-mode", "transport".parse().unwrap());
         let seen = House::new().send(request).await;
@@ -287,11 +351,17 @@ async fn while_the_broker_is_down_every_call_gets_a_temporary_error() {
         ("refresh", r#"{"user":"42"}"#),
         ("info", "{}"),
         ("channels", "{}"),
+        ("publish", r#"{"channel":"kept:1","data":1,"idempotency_key":"k","ack":"replicated"}"#),
+        ("history", r#"{"channel":"kept:1","limit":1}"#),
+        ("history_remove", r#"{"channel":"kept:1"}"#),
+        ("presence", r#"{"channel":"kept:1"}"#),
+        ("presence_stats", r#"{"channel":"kept:1"}"#),
     ];
     for error in [
         BrokerError::Unreachable("redis.internal:6379".into()),
         BrokerError::Timeout,
         BrokerError::Refused("READONLY redis.internal".into()),
+        BrokerError::NotReplicated { confirmed: 0, wanted: 1 },
     ] {
         let house = House::new();
         *house.book.down.lock() = Some(error);

@@ -86,14 +86,14 @@ async fn data_goes_out_on_one_line() {
 #[tokio::test]
 async fn positions_are_told_where_there_are_any() {
     let house = House::new();
-    assert_eq!(house.ok("publish", r#"{"channel":"kept","data":1}"#).await, json!({"offset": 1, "epoch": "e1"}));
+    assert_eq!(house.ok("publish", r#"{"channel":"kept:1","data":1}"#).await, json!({"offset": 1, "epoch": "e1"}));
     assert_eq!(house.ok("publish", r#"{"channel":"news","data":1}"#).await, json!({}));
 }
 
 #[tokio::test]
 async fn broadcast_answers_for_each_channel_in_order() {
     let house = House::new();
-    let body = r#"{"channels":["news","nobody:1","kept","","bin:1"],"data":{"a":1},"tags":{"k":"v"}}"#;
+    let body = r#"{"channels":["news","nobody:1","kept:1","","bin:1"],"data":{"a":1},"tags":{"k":"v"}}"#;
     let result = house.ok("broadcast", body).await;
     let responses = result["responses"].as_array().unwrap();
     assert_eq!(responses.len(), 5);
@@ -105,7 +105,7 @@ async fn broadcast_answers_for_each_channel_in_order() {
     let published = house.book.published.lock();
     // In any order: what overlaps may overtake, and no channel can tell.
     let reached: BTreeSet<_> = published.iter().map(|(channel, _)| channel.as_str()).collect();
-    assert_eq!(reached, ["bin:1", "kept", "news"].into());
+    assert_eq!(reached, ["bin:1", "kept:1", "news"].into());
     assert_eq!(published.len(), 3);
     assert!(published.iter().all(|(_, outgoing)| outgoing.publication.tags["k"] == "v"));
 }

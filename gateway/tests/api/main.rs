@@ -6,3 +6,5 @@
 mod bad_input;
 mod calls;
 mod kit;
+mod options;
+mod reading;

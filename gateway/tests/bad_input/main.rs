@@ -20,6 +20,7 @@ mod api;
 mod channels;
 mod data;
 mod frames;
+mod history;
 mod heartbeat;
 mod protobuf;
 mod tokens;

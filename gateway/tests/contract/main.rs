@@ -199,7 +199,7 @@ impl From<BrokerEvent> for Seen {
                 Self::Said(channel.to_string(), String::from_utf8(outgoing.publication.data.to_vec()).unwrap())
             }
             BrokerEvent::Gap { channel } => Self::Gap(channel.to_string()),
-            BrokerEvent::Member { channel, membership } => {
+            BrokerEvent::Member { channel, membership, .. } => {
                 Self::Said(channel.to_string(), format!("{:?} {}", membership.change, membership.who.client))
             }
             BrokerEvent::Control(control) => Self::Ordered(control.sender),

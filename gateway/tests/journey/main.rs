@@ -21,6 +21,7 @@ mod broken_redis;
 mod drain;
 mod personal;
 mod publish;
+mod recover;
 mod traces;
 
 use gateway::Gateway;

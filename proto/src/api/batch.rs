@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::field::{Text, or_default};
-use super::{BroadcastResult, ChannelsResult, Empty, Error, InfoResult, PublishResult};
+use super::{
+    BroadcastResult, ChannelsResult, Empty, Error, HistoryResult, InfoResult, PresenceResult, PresenceStatsResult,
+    PublishResult,
+};
 
 /// One call of a batch, from the method's name to its request: `{"publish":{..}}`.
 pub type Command<'a> = BTreeMap<Text<'a>, &'a RawValue>;
@@ -23,23 +26,30 @@ pub struct Batch<'a> {
 }
 
 /// What the calls of a batch were answered with. Stands alone, without `result` around it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BatchResult {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct BatchResult<'a> {
     /// One for each call, in the order of the request.
-    pub replies: Vec<Reply>,
+    #[serde(borrow)]
+    pub replies: Vec<Reply<'a>>,
 }
 
 /// The answer to one call of a batch: `{"publish":{..}}` or `{"error":{..}}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "named as the methods are")]
-pub enum Reply {
+pub enum Reply<'a> {
     Publish(PublishResult),
     Broadcast(BroadcastResult),
     Subscribe(Empty),
     Unsubscribe(Empty),
     Disconnect(Empty),
     Refresh(Empty),
+    #[serde(borrow)]
+    History(HistoryResult<'a>),
+    HistoryRemove(Empty),
+    #[serde(borrow)]
+    Presence(PresenceResult<'a>),
+    PresenceStats(PresenceStatsResult),
     Info(InfoResult),
     Channels(ChannelsResult),
     /// Not done.

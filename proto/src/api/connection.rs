@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Since;
 use super::field::{Given, Text, first_given, is_false, is_zero, or_default};
 
 /// `subscribe`: a server-side subscription.
@@ -36,9 +37,9 @@ pub struct Subscribe<'a> {
     /// The same as base64; goes before `data`.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     pub b64data: Option<Text<'a>>,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub recover_since: Given,
+    /// What the clients have seen of the channel's stream, if they are to get what they have missed since.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub recover_since: Option<Since<'a>>,
     /// Not built.
     #[serde(default, skip_serializing)]
     pub r#override: Given,
@@ -55,7 +56,6 @@ impl Subscribe<'_> {
     #[must_use]
     pub fn unbuilt(&self) -> Option<&'static str> {
         first_given(&[
-            ("recover_since", self.recover_since),
             ("override", self.r#override),
             ("all_users", self.all_users),
             ("label_filter", self.label_filter),

@@ -10,6 +10,8 @@ mod batch;
 mod cluster;
 mod connection;
 mod field;
+mod history;
+mod presence;
 mod publish;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ pub use batch::{Batch, BatchResult, Call, Command, Reply};
 pub use cluster::{ChannelRecord, Channels, ChannelsResult, Info, InfoResult, Node};
 pub use connection::{Disconnect, DisconnectAdvice, Refresh, Subscribe, Unsubscribe};
 pub use field::{Given, Text};
+pub use history::{History, HistoryRemove, HistoryResult, Publication, Since};
+pub use presence::{ClientInfo, Presence, PresenceResult, PresenceStats, PresenceStatsResult};
 pub use publish::{Broadcast, BroadcastResult, Publish, PublishResult};
 
 /// The methods of the API, by what this version does with them.
@@ -37,13 +41,21 @@ pub enum Method {
     Disconnect,
     /// Prolongs a user's connections, or lets them expire.
     Refresh,
+    /// What was said on a channel.
+    History,
+    /// Forgets that.
+    HistoryRemove,
+    /// Who is on a channel.
+    Presence,
+    /// How many are.
+    PresenceStats,
     /// What the nodes say of themselves.
     Info,
     /// Which channels have subscribers.
     Channels,
     /// Several calls in one request.
     Batch,
-    /// Known to callers' libraries, not built here: error 108.
+    /// `rpc`: known to callers' libraries, not built here: error 108.
     Unbuilt,
 }
 
@@ -58,10 +70,14 @@ impl Method {
             "unsubscribe" => Self::Unsubscribe,
             "disconnect" => Self::Disconnect,
             "refresh" => Self::Refresh,
+            "history" => Self::History,
+            "history_remove" => Self::HistoryRemove,
+            "presence" => Self::Presence,
+            "presence_stats" => Self::PresenceStats,
             "info" => Self::Info,
             "channels" => Self::Channels,
             "batch" => Self::Batch,
-            "presence" | "presence_stats" | "history" | "history_remove" | "rpc" => Self::Unbuilt,
+            "rpc" => Self::Unbuilt,
             _ => return None,
         })
     }

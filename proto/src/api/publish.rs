@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Answer;
-use super::field::{Given, Text, first_given, is_false, or_default, payload};
+use super::field::{Text, is_false, is_zero, or_default, payload};
 
 /// `publish`: one publication on one channel.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,31 +29,21 @@ pub struct Publish<'a> {
     /// The id of a connection that does not get the publication.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     pub exclude_client: Option<Text<'a>>,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub idempotency_key: Given,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub delta: Given,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub version: Given,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub version_epoch: Given,
-}
-
-impl Publish<'_> {
-    /// The first option asked for that this version has not built.
-    #[must_use]
-    pub fn unbuilt(&self) -> Option<&'static str> {
-        first_given(&[
-            ("idempotency_key", self.idempotency_key),
-            ("delta", self.delta),
-            ("version", self.version),
-            ("version_epoch", self.version_epoch),
-        ])
-    }
+    /// Names the publication: repeats are answered like the first and not sent. Empty is none.
+    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub idempotency_key: Text<'a>,
+    /// May be sent as a patch to the one before.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
+    pub delta: bool,
+    /// Drops the publication unless it is above the one before; 0 is none.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub version: u64,
+    /// Versions of different epochs are not compared. Empty is an epoch, too.
+    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub version_epoch: Text<'a>,
+    /// `stored` or `replicated`: when to answer. Empty: as the channel's rules say.
+    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub ack: Text<'a>,
 }
 
 /// `broadcast`: the same publication on many channels. The other fields are [`Publish`]'s; spelled out,
@@ -78,38 +68,29 @@ pub struct Broadcast<'a> {
     /// See [`Publish::exclude_client`].
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     pub exclude_client: Option<Text<'a>>,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub idempotency_key: Given,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub delta: Given,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub version: Given,
-    /// Not built.
-    #[serde(default, skip_serializing)]
-    pub version_epoch: Given,
+    /// See [`Publish::idempotency_key`]; it counts for each channel by itself.
+    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub idempotency_key: Text<'a>,
+    /// See [`Publish::delta`].
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
+    pub delta: bool,
+    /// See [`Publish::version`].
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub version: u64,
+    /// See [`Publish::version_epoch`].
+    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub version_epoch: Text<'a>,
+    /// See [`Publish::ack`].
+    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    pub ack: Text<'a>,
 }
 
-impl Broadcast<'_> {
-    /// The first option asked for that this version has not built.
-    #[must_use]
-    pub fn unbuilt(&self) -> Option<&'static str> {
-        first_given(&[
-            ("idempotency_key", self.idempotency_key),
-            ("delta", self.delta),
-            ("version", self.version),
-            ("version_epoch", self.version_epoch),
-        ])
-    }
-}
-
-/// What a publication became. Both fields are absent on channels without history.
+/// What a publication became. Both fields are absent on channels without history. A repeated publication
+/// is answered like the first one; one that was dropped for its version, with where the stream stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishResult {
     /// Its place in the channel's stream; 0 if there is none.
-    #[serde(default, skip_serializing_if = "super::field::is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: u64,
     /// The stream's epoch.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -6,6 +6,10 @@ fn publish(json: &str) -> Publish<'_> {
     serde_json::from_str(json).unwrap()
 }
 
+fn subscribe(json: &str) -> Subscribe<'_> {
+    serde_json::from_str(json).unwrap()
+}
+
 #[test]
 fn payloads_are_borrowed_as_they_were_written() {
     let body = r#"{"channel":"news","data": {"a" : 1.0} ,"tags":{"k":"v"},"brand_new":[[1]]}"#;
@@ -24,33 +28,32 @@ fn a_payload_may_be_null_and_other_nulls_mean_nothing() {
     assert_eq!(request.data.map(RawValue::get), Some("null"));
     assert!(request.channel.is_empty() && request.b64data.is_none() && request.tags.is_empty());
     assert!(publish("{}").data.is_none());
-    let request: Subscribe<'_> = serde_json::from_str(r#"{"info":null,"user":"42"}"#).unwrap();
-    assert!(request.info.is_none());
+    let request = subscribe(r#"{"info":null,"user":"42","recover_since":null}"#);
+    assert!(request.info.is_none() && request.recover_since.is_none());
 }
 
 #[test]
 fn options_that_are_not_built_are_seen_unless_they_say_nothing() {
     for nothing in ["null", "false", "0", "0.0", r#""""#, "[]", "{}"] {
-        let request = format!(r#"{{"idempotency_key":{nothing},"delta":{nothing}}}"#);
-        assert_eq!(publish(&request).unbuilt(), None, "{nothing}");
+        let request = format!(r#"{{"override":{nothing},"all_users":{nothing}}}"#);
+        assert_eq!(subscribe(&request).unbuilt(), None, "{nothing}");
     }
     for something in ["true", "7", "-1", "0.5", r#""k""#, "[0]", r#"{"a":[[[]]]}"#] {
-        let request = format!(r#"{{"delta":false,"version":{something}}}"#);
-        assert_eq!(publish(&request).unbuilt(), Some("version"), "{something}");
+        let request = format!(r#"{{"all_users":false,"label_filter":{something}}}"#);
+        assert_eq!(subscribe(&request).unbuilt(), Some("label_filter"), "{something}");
     }
-    let subscribe: Subscribe<'_> = serde_json::from_str(r#"{"override":{"presence":{"value":false}}}"#).unwrap();
-    assert_eq!(subscribe.unbuilt(), Some("override"));
+    assert_eq!(subscribe(r#"{"override":{"presence":{"value":false}}}"#).unbuilt(), Some("override"));
 }
 
 #[test]
 fn deep_values_in_fields_that_are_skipped_do_not_recurse() {
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
-    for field in ["brand_new", "version", "data"] {
+    for field in ["brand_new", "override", "data"] {
         let request = format!(r#"{{"{field}":{deep}}}"#);
-        let read: Result<Publish<'_>, _> = serde_json::from_str(&request);
+        let read: Result<Subscribe<'_>, _> = serde_json::from_str(&request);
         // Refused or read, but never a stack overflow.
         if let Ok(read) = read {
-            assert_eq!(read.unbuilt().is_some(), field == "version");
+            assert_eq!(read.unbuilt().is_some(), field == "override");
         }
     }
 }
@@ -84,7 +87,41 @@ fn answers_have_one_key() {
     };
     let json = r#"{"replies":[{"subscribe":{}},{"error":{"code":107,"message":"bad request"}}]}"#;
     assert_eq!(serde_json::to_string(&replies).unwrap(), json);
-    assert_eq!(serde_json::from_str::<BatchResult>(json).unwrap(), replies);
+    let read: BatchResult<'_> = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), json);
+}
+
+#[test]
+fn what_publishers_ask_for() {
+    let nothing = publish(r#"{"idempotency_key":null,"delta":null,"version":null,"version_epoch":null,"ack":null}"#);
+    assert!(nothing.idempotency_key.is_empty() && !nothing.delta && nothing.version == 0 && nothing.ack.is_empty());
+    let json = r#"{"channel":"news","data":1,"idempotency_key":"k 1","delta":true,"version":18446744073709551615,"version_epoch":"e","ack":"replicated"}"#;
+    assert_eq!(serde_json::to_string(&publish(json)).unwrap(), json);
+    for wrong in [r#""version":-1"#, r#""version":1.5"#, r#""version":18446744073709551616"#, r#""delta":1"#] {
+        assert!(serde_json::from_str::<Publish<'_>>(&format!("{{{wrong}}}")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn pages_of_history() {
+    let ask: History<'_> = serde_json::from_str(r#"{"channel":"a","limit":null,"since":null}"#).unwrap();
+    assert!(ask.limit == 0 && ask.since.is_none() && !ask.reverse);
+    let ask: History<'_> = serde_json::from_str(r#"{"limit":-1,"since":{},"reverse":true}"#).unwrap();
+    assert_eq!((ask.limit, ask.since, ask.reverse), (-1, Some(Since::default()), true));
+    for offset in ["-1", "18446744073709551616", "1.5", r#""1""#] {
+        let wrong = format!(r#"{{"since":{{"offset":{offset}}}}}"#);
+        assert!(serde_json::from_str::<History<'_>>(&wrong).is_err(), "{wrong}");
+    }
+
+    let json = concat!(
+        r#"{"replies":[{"history":{"publications":["#,
+        r#"{"offset":1,"data":{"a": 1},"info":{"user":"42","client":"c","conn_info":{"n":1}},"tags":{"k":"v"},"time":7},"#,
+        r#"{"offset":2,"data":null,"b64data":"/w=="}],"offset":2,"epoch":"e"}},{"history_remove":{}},"#,
+        r#"{"presence":{"presence":{"c":{"user":"","client":"c","b64chan_info":"/w=="}}}},"#,
+        r#"{"presence_stats":{"num_clients":1,"num_users":1}}]}"#
+    );
+    let read: BatchResult<'_> = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), json);
 }
 
 #[test]
@@ -100,7 +137,8 @@ fn a_batch_keeps_its_calls_raw() {
 #[test]
 fn methods_by_name() {
     assert_eq!(Method::parse("publish"), Some(Method::Publish));
-    assert_eq!(Method::parse("history"), Some(Method::Unbuilt));
+    assert_eq!(Method::parse("history_remove"), Some(Method::HistoryRemove));
+    assert_eq!(Method::parse("rpc"), Some(Method::Unbuilt));
     assert_eq!(Method::parse("Publish"), None);
     assert_eq!(Method::parse(""), None);
 }

@@ -1,5 +1,9 @@
 //! Scripts that run inside Redis, and the shape of what they write and announce. Who runs one passes
-//! keys and arguments in the order that the script's head lists.
+//! keys and arguments in the order that the script's head lists; for the scripts of streams, [`publish`]
+//! and [`history`] put them in that order.
+
+pub mod history;
+pub mod publish;
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,8 +24,22 @@ pub const CONTROL_LOG_AGE_MS: u64 = 60 * 60 * 1000;
 /// Field of a log entry: the id of the entry before, so that a reader sees whether one is missing.
 pub const FIELD_PREVIOUS: &str = "p";
 
-/// Field of a log entry: the envelope.
+/// Field of an entry of the control log or of a channel's stream: the envelope.
 pub const FIELD_ENVELOPE: &str = "e";
+
+/// Longest time that anything is kept, in milliseconds: about 30,000 years. Redis refuses times whose end
+/// it cannot write.
+const TIME_MS_MAX: u64 = 1_000_000_000_000_000;
+
+/// A time to live as an argument: what would be none at all is the shortest.
+fn time(ms: u64) -> String {
+    ms.clamp(1, TIME_MS_MAX).to_string()
+}
+
+/// What is wrong with a script's answer: somebody else has written to its keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a script answered what it never says: {0}")]
+pub struct AnswerError(pub String);
 
 /// The place of an entry in a Redis stream. The default, `0-0`, is before every entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

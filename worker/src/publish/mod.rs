@@ -28,10 +28,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - **Order.** Messages of one [`publish_all`](Publisher::publish_all), and calls awaited one after the
 ///   other, arrive in that order. Calls at the same time have no order among them.
 /// - **Deadline.** Each call ends within [`Options::deadline`] for each message or batch sent.
-/// - **At least once, if you retry.** After a [retryable](PublishError::is_retryable) error the message may
-///   have been published or not: who publishes again may publish twice.
-/// - Nothing is queued or retried in here, so nothing can overflow: a publisher is as fast as its callers
-///   await it.
+/// - **Once, if you name it.** After a [retryable](PublishError::is_retryable) error the message may have
+///   been published or not. Who publishes it again with the same [`Message::idempotency_key`] publishes it
+///   once; without a key, perhaps twice.
+/// - Nothing is queued in here, so nothing can overflow: a publisher is as fast as its callers await it.
+///   Nothing is retried either, unless [`Options::retries`] says so.
 ///
 /// # Cancel safety
 /// A call that is dropped may have published any number of its messages.
@@ -74,6 +75,10 @@ pub struct Options {
     pub prefix: String,
     /// How long a message or batch may take, 5 seconds by default.
     pub deadline: Duration,
+    /// How often a message is tried again after a retryable error, within the deadline; 0 by default. A
+    /// message without an [idempotency key](Message::idempotency_key) gets one of its own first, so that
+    /// it is not published twice. Used for `http(s)://` only.
+    pub retries: u32,
     /// How long channel rules that were read from the broker are relied upon, 30 seconds by default:
     /// gateways that come back with new ones are heard of within this time. Used for `redis://` only.
     pub rules_ttl: Duration,
@@ -85,6 +90,7 @@ impl Default for Options {
             api_key: None,
             prefix: "fanfare".to_owned(),
             deadline: Duration::from_secs(5),
+            retries: 0,
             rules_ttl: Duration::from_secs(30),
         }
     }
@@ -96,6 +102,7 @@ impl fmt::Debug for Options {
             .field("api_key", &self.api_key.as_ref().map(|_| "***"))
             .field("prefix", &self.prefix)
             .field("deadline", &self.deadline)
+            .field("retries", &self.retries)
             .field("rules_ttl", &self.rules_ttl)
             .finish()
     }
@@ -112,6 +119,20 @@ pub struct Message {
     pub tags: BTreeMap<String, String>,
     /// The id of a client that does not get it: often the one whose request caused it.
     pub exclude_client: Option<String>,
+    /// Names the message. Of messages to one channel with one key, on whatever road, the first is published
+    /// and all are answered alike, whatever they hold, as long as the gateways remember the key
+    /// (`history.idempotency_window`). 1 to 128 bytes of printable ASCII
+    /// ([`fanfare_proto::name::is_idempotency_key`]).
+    pub idempotency_key: Option<String>,
+    /// Drops the message if one with the same or a higher version was published before. Only on channels
+    /// with history, and not with `skip_history`.
+    pub version: Option<Version>,
+    /// Subscribers that have agreed to deltas may get it as a patch to the one before.
+    pub delta: bool,
+    /// Not to be kept in the channel's history: then it has no position and cannot be recovered.
+    pub skip_history: bool,
+    /// When to be answered; none: as the channel's rules say.
+    pub ack: Option<Ack>,
     /// W3C trace context, for those who keep their own. If none, the current span's is sent.
     pub traceparent: Option<String>,
 }
@@ -140,6 +161,25 @@ impl Message {
     }
 }
 
+/// A message's place in the application's own order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// At least 1.
+    pub number: u64,
+    /// Versions of different epochs are not compared: the new one wins. At most 128 bytes; may be empty.
+    pub epoch: String,
+}
+
+/// When a publisher is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// When the broker has stored the message, or, on channels without history, sent it.
+    Stored,
+    /// When the broker's replicas have confirmed it, too. Only on channels with history, and not with
+    /// `skip_history`.
+    Replicated,
+}
+
 /// The name of a user's personal channel: `#USER`, or `NAMESPACE:#USER`.
 ///
 /// # Errors
@@ -163,11 +203,23 @@ pub fn personal_channel(namespace: Option<&str>, user: &str) -> Result<String, P
 }
 
 /// What is known of a message that was published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
     /// How many gateways the broker handed it to, where that is known: 0 means that nobody listened.
     pub gateways: Option<u64>,
+    /// Where it stands, on channels with history: of a repeated message, where the first one does; of one
+    /// whose version is too old, where the newest one does.
+    pub position: Option<Position>,
+}
+
+/// A place in a channel's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Counts from 1 within an epoch, without gaps.
+    pub offset: u64,
+    /// Names one life of the stream.
+    pub epoch: String,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What names mean, and what becomes of their messages: publications go to the node, announcements of
+//! What names mean, and what becomes of their messages: publications and memberships go to the node, announcements of
 //! orders to the [`super::control`] task, probes to the [`super::pulse`]. What cannot be read, or is not
 //! what its channel carries, ends here.
 
@@ -77,7 +77,7 @@ impl Listener for Sorter {
     }
 
     fn hold(event: &mut BrokerEvent, bytes: OwnedSemaphorePermit) {
-        if let BrokerEvent::Published { room, .. } = event {
+        if let BrokerEvent::Published { room, .. } | BrokerEvent::Member { room, .. } = event {
             *room = Some(Room::new(bytes));
         }
     }
@@ -95,7 +95,13 @@ impl Sorter {
                     }
                 }
             }
-            Ok(Envelope::Membership(_)) => None,
+            Ok(Envelope::Membership(membership)) => match wire::decode_membership(membership) {
+                Some(membership) => Some(BrokerEvent::Member { channel: channel.clone(), membership, room: None }),
+                None => {
+                    self.unreadable(channel.as_str(), "somebody joined or left, and nobody is named");
+                    None
+                }
+            },
             Ok(Envelope::Control(_)) => {
                 self.unreadable(channel.as_str(), "an order on a channel");
                 None

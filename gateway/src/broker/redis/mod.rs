@@ -1,17 +1,21 @@
 //! Nodes that meet in one Redis: publications and orders over pub/sub, the book of nodes in keys with
 //! leases. `docs/protocol/redis.md` has the layout; [`crate::redis_link`] has the connections.
 //!
-//! What goes out: [`Broker::publish`] is one `PUBLISH`, [`Bus::send`] one script. What comes in: the
+//! What goes out: [`Broker::publish`] is one `PUBLISH` or one script, [`Bus::send`] one script. What comes in: the
 //! subscriber's driver hands each message to the [`listener`], which turns it into an event for the node
 //! or gives it to the [`control`] or [`pulse`] task.
 
+mod advice;
 mod control;
+mod history;
 mod listener;
+mod publish;
 mod pulse;
 mod roster;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fanfare_proto::envelope::{Control, Envelope};
@@ -29,7 +33,7 @@ use crate::config::section::{BrokerConfig, BrokerUrl};
 use crate::model::time::Clock;
 use crate::model::{ChannelName, NodeId, Position};
 use crate::redis_link::subscriber::{Intake, Subscriber, Surroundings};
-use crate::redis_link::{Link, LinkError, Script, SetupError, Target, Timing, cmd, pipe};
+use crate::redis_link::{Link, LinkError, Script, SetupError, Target, Timing, pipe};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
 use listener::Topic;
@@ -41,11 +45,31 @@ pub struct RedisBroker {
     subscriber: Arc<Subscriber<Topic>>,
     keys: Keys,
     timing: Timing,
-    control: Script,
+    scripts: Scripts,
     vitals: Arc<pulse::Vitals>,
     announced: Arc<pulse::Announced>,
     /// Fingerprint of the channels that stand in the book; none if unknown.
     channels_written: Mutex<Option<u64>>,
+    metrics: Arc<Metrics>,
+    /// The first unreadable entry of a stream is logged, all are counted.
+    warned_of_entry: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Scripts {
+    control: Script,
+    publish: Script,
+    history: Script,
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            control: Script::new(script::CONTROL),
+            publish: Script::new(script::publish::SCRIPT),
+            history: Script::new(script::history::SCRIPT),
+        }
+    }
 }
 
 impl RedisBroker {
@@ -112,15 +136,27 @@ impl RedisBroker {
             probe,
             rules_key: keys.rules(),
             timing,
-            metrics,
+            metrics: metrics.clone(),
             stop: tasks.stop(),
             number: 0,
+            silent: false,
+            advice: advice::Advice::default(),
         };
         tasks.spawn("redis pulse", pulse.run());
 
-        let control = Script::new(script::CONTROL);
-        let broker =
-            Self { link, subscriber, keys, timing, control, vitals, announced, channels_written: Mutex::default() };
+        let scripts = Scripts::new();
+        let broker = Self {
+            link,
+            subscriber,
+            keys,
+            timing,
+            scripts,
+            vitals,
+            announced,
+            channels_written: Mutex::default(),
+            metrics,
+            warned_of_entry: AtomicBool::new(false),
+        };
         Ok((Arc::new(broker), events))
     }
 
@@ -186,31 +222,25 @@ impl Broker for RedisBroker {
         &'a self,
         channel: &'a ChannelName,
         outgoing: Outgoing,
-        _options: PublishOptions,
+        options: PublishOptions,
     ) -> BoxFuture<'a, Result<Published, BrokerError>> {
-        Box::pin(async move {
-            let mut publish = cmd("PUBLISH");
-            publish.arg(self.keys.channel(channel.as_str())).arg(&wire::encode(outgoing)[..]);
-            // How many got it says only how many nodes of this server: nothing that anybody asks.
-            self.link.command::<i64>(&publish).await?;
-            Ok(Published::default())
-        })
+        Box::pin(self.send_publication(channel, outgoing, options))
     }
 
     fn history<'a>(
         &'a self,
-        _channel: &'a ChannelName,
-        _query: HistoryQuery,
+        channel: &'a ChannelName,
+        query: HistoryQuery,
     ) -> BoxFuture<'a, Result<HistoryPage, BrokerError>> {
-        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
+        Box::pin(self.read_page(channel, query))
     }
 
-    fn tops<'a>(&'a self, _channels: &'a [ChannelName]) -> BoxFuture<'a, Result<Vec<Option<Position>>, BrokerError>> {
-        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
+    fn tops<'a>(&'a self, channels: &'a [ChannelName]) -> BoxFuture<'a, Result<Vec<Option<Position>>, BrokerError>> {
+        Box::pin(self.read_tops(channels))
     }
 
-    fn forget<'a>(&'a self, _channel: &'a ChannelName) -> BoxFuture<'a, Result<(), BrokerError>> {
-        Box::pin(std::future::ready(Err(BrokerError::Refused("no history yet".into()))))
+    fn forget<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(self.forget_stream(channel))
     }
 
     fn health(&self) -> Health {
@@ -225,7 +255,7 @@ impl Bus for RedisBroker {
             let (log, name) = (self.keys.control_log(), self.keys.control());
             let (count, age) = (script::CONTROL_LOG_MAX.to_string(), script::CONTROL_LOG_AGE_MS.to_string());
             let arguments = [name.as_bytes(), &envelope[..], count.as_bytes(), age.as_bytes()];
-            self.link.run_script::<String>(&self.control, &[&log], &arguments).await?;
+            self.link.run_script::<String>(&self.scripts.control, &[&log], &arguments).await?;
             Ok(())
         })
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::advice::Advice;
 use super::listener::Topic;
 use crate::broker::Health;
 use crate::model::time::Clock;
@@ -96,6 +97,9 @@ pub(super) struct Pulse {
     pub(super) metrics: Arc<Metrics>,
     pub(super) stop: CancellationToken,
     pub(super) number: u64,
+    /// Probes are being lost; told once until they come back.
+    pub(super) silent: bool,
+    pub(super) advice: Advice,
 }
 
 impl Pulse {
@@ -130,6 +134,7 @@ impl Pulse {
 
     async fn beat(&mut self) -> bool {
         if self.link.state() != LinkState::Up || !*self.subscriber.up().borrow() {
+            self.advice.ask_again();
             return false;
         }
         // On an error the link's keeper is at it already.
@@ -139,15 +144,31 @@ impl Pulse {
         self.store_rules().await;
         for _ in 0..PROBES {
             match self.probe().await {
-                Ok(true) => return true,
-                Ok(false) => {}
-                Err(_) => return false,
-            }
+                Ok(true) => {
+                    self.delivers_again();
+                    self.advice.give(&self.link).await;
+                    return true;
+                }
+                Ok(false) => self.metrics.broker_probe_failures.inc(),
+                // The link's keeper tells of it.
+                Err(_) => {
+                    self.metrics.broker_probe_failures.inc();
+                    return false;
+                }
+            };
         }
-        tracing::warn!("Redis takes publications and does not bring them back; linking anew");
+        if !std::mem::replace(&mut self.silent, true) {
+            tracing::warn!("Redis takes publications and does not bring them back; linking anew until it does");
+        }
         self.link.give_up("what this node sends to itself does not come back");
         self.subscriber.give_up();
         false
+    }
+
+    fn delivers_again(&mut self) {
+        if std::mem::take(&mut self.silent) {
+            tracing::info!("Redis brings publications back again");
+        }
     }
 
     /// Publishes a number and waits for it to come back.

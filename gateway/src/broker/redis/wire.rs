@@ -9,7 +9,7 @@ use fanfare_proto::envelope::{self, Envelope};
 use fanfare_proto::rules::DataFormat;
 
 use crate::broker::Outgoing;
-use crate::model::{ClientInfo, ConnectionId, Position, Publication, UserId};
+use crate::model::{Change, ClientInfo, ConnectionId, Membership, Position, Publication, UserId};
 
 /// A publication as it travels.
 pub(super) fn encode(outgoing: Outgoing) -> Bytes {
@@ -50,12 +50,7 @@ pub(super) fn decode(publication: envelope::Publication, format: DataFormat) -> 
     Ok(Outgoing {
         publication: Publication {
             data,
-            info: publication.info.map(|info| ClientInfo {
-                user: UserId::new(&info.user),
-                client: Arc::from(info.client.as_str()),
-                connection_info: normalise_json(info.connection_info).unwrap_or_default(),
-                channel_info: normalise_json(info.channel_info).unwrap_or_default(),
-            }),
+            info: publication.info.map(decode_info),
             tags: publication.tags,
             position,
             time_ms: publication.time_ms,
@@ -67,9 +62,42 @@ pub(super) fn decode(publication: envelope::Publication, format: DataFormat) -> 
     })
 }
 
+/// Who joined or left; none if the message does not say who.
+pub(super) fn decode_membership(membership: envelope::Membership) -> Option<Membership> {
+    let change = if membership.left { Change::Left } else { Change::Joined };
+    let who = membership.who.filter(|who| !who.client.is_empty())?;
+    Some(Membership { change, who: decode_info(who) })
+}
+
+fn decode_info(info: envelope::ClientInfo) -> ClientInfo {
+    ClientInfo {
+        user: UserId::new(&info.user),
+        client: Arc::from(info.client.as_str()),
+        connection_info: normalise_json(info.connection_info).unwrap_or_default(),
+        channel_info: normalise_json(info.channel_info).unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memberships_name_somebody() {
+        let who = envelope::ClientInfo {
+            user: "42".into(),
+            client: "c".into(),
+            connection_info: "[1,\n2]".into(),
+            channel_info: "no JSON".into(),
+        };
+        let membership = envelope::Membership { who: Some(who.clone()), left: true };
+        let read = decode_membership(membership).unwrap();
+        assert_eq!((read.change, read.who.client.as_ref()), (Change::Left, "c"));
+        assert_eq!((&read.who.connection_info[..], &read.who.channel_info[..]), (&b"[1,2]"[..], &b""[..]));
+        assert_eq!(decode_membership(envelope::Membership::default()), None);
+        let nobody = envelope::ClientInfo { client: String::new(), ..who };
+        assert_eq!(decode_membership(envelope::Membership { who: Some(nobody), left: false }), None);
+    }
 
     fn round_trip(outgoing: &Outgoing) -> Outgoing {
         match Envelope::decode(encode(outgoing.clone())).unwrap() {

@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
+use std::time::Duration;
+
 use super::*;
+use crate::config::section::{HistoryOptions, PublishAck};
+
+mod claims;
 
 const CLOSED: ChannelOptions = ChannelOptions::CLOSED;
 const SUB: ChannelOptions = ChannelOptions { allow_subscribe_for_client: true, ..CLOSED };
@@ -13,6 +18,15 @@ const PUB_SUBSCRIBER: ChannelOptions = ChannelOptions { allow_publish_for_subscr
 const PUB_ANON: ChannelOptions = ChannelOptions { allow_publish_for_anonymous: true, ..PUB };
 const PUB_SUBSCRIBER_ANON: ChannelOptions = ChannelOptions { allow_publish_for_anonymous: true, ..PUB_SUBSCRIBER };
 const PUB_ANON_ONLY: ChannelOptions = ChannelOptions { allow_publish_for_anonymous: true, ..CLOSED };
+
+const KEPT: HistoryOptions = HistoryOptions {
+    size: 10,
+    ttl: Duration::from_secs(60),
+    meta_ttl: Duration::from_secs(600),
+    ack: PublishAck::Stored,
+};
+const HISTORY: ChannelOptions = ChannelOptions { history: Some(KEPT), ..CLOSED };
+const PRESENCE: ChannelOptions = ChannelOptions { presence: true, ..CLOSED };
 
 fn may_subscribe(user: &str, trust: Trust, channel: &str, options: &ChannelOptions, grant: Grant) -> bool {
     let channel = ChannelName::parse(channel).unwrap();
@@ -106,6 +120,106 @@ fn publishing() {
         assert_eq!(may_publish(user, Trust::Rules, options, Standing::Outsider), *outsider, "outsider: {row}");
         assert_eq!(may_publish(user, Trust::Rules, options, Standing::Subscriber), *subscriber, "subscriber: {row}");
         assert!(may_publish(user, Trust::Insecure, options, Standing::Outsider), "insecure: {row}");
+    }
+}
+
+/// History and presence, by options that say the same of both: `None` where they are off.
+fn may_ask(user: &str, trust: Trust, channel: &str, options: &ChannelOptions, standing: Standing) -> Option<bool> {
+    let channel = ChannelName::parse(channel).unwrap();
+    let user = UserId::new(user);
+    let asker = Asker { user: &user, trust };
+    let answer = history(asker, &channel, options, standing);
+    assert_eq!(answer, presence(asker, &channel, options, standing), "{channel:?} by {user:?} with {options:?}");
+    match answer {
+        Decision::Allow => Some(true),
+        Decision::Deny(ErrorCode::PermissionDenied) => Some(false),
+        Decision::Deny(code) => {
+            assert_eq!(code, ErrorCode::NotAvailable);
+            None
+        }
+    }
+}
+
+/// Options that say the same of history and presence.
+const fn both(client: bool, subscriber: bool, anonymous: bool) -> ChannelOptions {
+    ChannelOptions {
+        presence: true,
+        allow_history_for_client: client,
+        allow_history_for_subscriber: subscriber,
+        allow_history_for_anonymous: anonymous,
+        allow_presence_for_client: client,
+        allow_presence_for_subscriber: subscriber,
+        allow_presence_for_anonymous: anonymous,
+        ..HISTORY
+    }
+}
+
+#[test]
+fn asking_for_history_and_presence() {
+    // Options, user -> as an outsider, as a subscriber.
+    let table: &[(ChannelOptions, &str, bool, bool)] = &[
+        (both(false, false, false), "42", false, false),
+        (both(false, false, false), "", false, false),
+        (both(true, false, false), "42", true, true),
+        (both(true, false, false), "", false, false),
+        (both(true, false, true), "42", true, true),
+        (both(true, false, true), "", true, true),
+        (both(false, true, false), "42", false, true),
+        (both(false, true, false), "", false, false),
+        (both(false, true, true), "42", false, true),
+        (both(false, true, true), "", false, true),
+        (both(false, false, true), "42", false, false),
+        (both(false, false, true), "", false, false),
+    ];
+    for (options, user, outsider, subscriber) in table {
+        for channel in ["news", "$news", "news#7"] {
+            let row = format!("{channel} by {user:?} with {options:?}");
+            let ask = |trust, standing| may_ask(user, trust, channel, options, standing);
+            assert_eq!(ask(Trust::Rules, Standing::Outsider), Some(*outsider), "outsider: {row}");
+            assert_eq!(ask(Trust::Rules, Standing::Subscriber), Some(*subscriber), "subscriber: {row}");
+            assert_eq!(ask(Trust::Insecure, Standing::Subscriber), Some(true), "insecure subscriber: {row}");
+        }
+    }
+}
+
+#[test]
+fn what_is_off_is_off_for_everyone() {
+    let wanted = ChannelOptions { history: None, presence: false, ..both(true, true, true) };
+    for trust in [Trust::Rules, Trust::Insecure] {
+        for standing in [Standing::Outsider, Standing::Subscriber] {
+            assert_eq!(may_ask("42", trust, "news", &wanted, standing), None);
+            assert_eq!(may_ask("42", trust, "$news", &CLOSED, standing), None);
+        }
+    }
+    let channel = ChannelName::parse("news").unwrap();
+    let user = UserId::new("42");
+    let asker = Asker { user: &user, trust: Trust::Insecure };
+    assert_eq!(history(asker, &channel, &PRESENCE, Standing::Outsider), OFF);
+    assert_eq!(history(asker, &channel, &HISTORY, Standing::Outsider), ALLOW);
+    assert_eq!(presence(asker, &channel, &HISTORY, Standing::Outsider), OFF);
+    assert_eq!(presence(asker, &channel, &PRESENCE, Standing::Outsider), ALLOW);
+}
+
+#[test]
+fn insecure_tells_outsiders_nothing_of_private_channels() {
+    let limited = ChannelOptions { allow_user_limited_channels: true, ..both(false, false, false) };
+    // Channel, options, user -> as an outsider. As a subscriber: always.
+    let table: &[(&str, &ChannelOptions, &str, bool)] = &[
+        ("news", &both(false, false, false), "42", true),
+        ("news", &both(false, false, false), "", true),
+        ("$news", &both(false, false, false), "42", false),
+        ("$news", &both(false, false, false), "", false),
+        ("news#7", &both(false, false, false), "42", true),
+        ("news#7", &limited, "42", false),
+        ("news#7", &limited, "", false),
+        ("news#7,42", &limited, "42", true),
+        ("$news#42", &limited, "42", false),
+    ];
+    for (channel, options, user, outsider) in table {
+        let row = format!("{channel} by {user:?} with {options:?}");
+        let ask = |standing| may_ask(user, Trust::Insecure, channel, options, standing);
+        assert_eq!(ask(Standing::Outsider), Some(*outsider), "{row}");
+        assert_eq!(ask(Standing::Subscriber), Some(true), "{row}");
     }
 }
 

@@ -3,15 +3,16 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use fanfare_proto::api::{
-    Answer, BatchResult, BroadcastResult, ChannelRecord, ChannelsResult, Empty, Error, InfoResult, Node, PublishResult,
-    Reply,
+    Answer, BatchResult, BroadcastResult, ChannelRecord, ChannelsResult, Empty, Error, InfoResult, Node,
+    PresenceStatsResult, PublishResult, Reply,
 };
 use fanfare_proto::code::ErrorCode;
 use serde::Serialize;
 
-use super::HttpResponse;
+use super::{HttpResponse, record};
 use crate::api::{ApiError, NodeRecord, Response};
 use crate::model::Position;
+use crate::model::event::PresenceStats;
 
 /// Why a request was not done, and whose language the answer speaks.
 #[derive(Debug)]
@@ -56,11 +57,11 @@ impl From<ApiError> for Refusal {
 }
 
 /// What a refusal is called where there is no status to tell it: in a batch.
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<&Refusal> for ApiError {
+    fn from(refusal: &Refusal) -> Self {
         match refusal {
-            Refusal::Refused(error) => error,
-            Refusal::Malformed(wrong) => Self::bad(wrong),
+            Refusal::Refused(error) => error.clone(),
+            Refusal::Malformed(wrong) => Self::bad(wrong.clone()),
             Refusal::NoSuchMethod => ErrorCode::MethodNotFound.into(),
             Refusal::Slow => Self::bad("the body took too long to arrive"),
             Refusal::TooLarge(max) => Self::too_many(format!("the body is over {max} bytes")),
@@ -86,24 +87,28 @@ impl Refusal {
 /// The answer to whoever shows no key or a wrong one.
 pub(super) fn unauthorized() -> HttpResponse {
     let error = ApiError::new(ErrorCode::Unauthorized, "send the key as 'X-API-Key: KEY'");
-    let mut response = json(StatusCode::UNAUTHORIZED, &Answer::<Empty>::Error(error_on_wire(error)));
+    let mut response = json(StatusCode::UNAUTHORIZED, &Answer::<Empty>::Error(error_on_wire(&error)));
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
     response
 }
 
 /// The answer to everyone else.
-pub(super) fn write(outcome: Result<Response, Refusal>, mode: ErrorMode) -> HttpResponse {
+pub(super) fn write(outcome: &Result<Response, Refusal>, mode: ErrorMode) -> HttpResponse {
     match outcome {
-        Ok(Response::Publish(position)) => done(published(position)),
+        Ok(Response::Publish(position)) => done(published(position.as_ref())),
         Ok(Response::Broadcast(outcomes)) => done(broadcast(outcomes)),
         Ok(Response::Subscribe | Response::Unsubscribe | Response::Disconnect | Response::Refresh) => done(Empty {}),
+        Ok(Response::History(page)) => done(record::page(page)),
+        Ok(Response::HistoryRemove) => done(Empty {}),
+        Ok(Response::Presence(members)) => done(record::presence(members)),
+        Ok(Response::PresenceStats(stats)) => done(self::stats(*stats)),
         Ok(Response::Info(nodes)) => done(info(nodes)),
         Ok(Response::Channels(channels)) => done(self::channels(channels)),
         // Stands alone: that is what the libraries read.
         Ok(Response::Batch(outcomes)) => json(StatusCode::OK, &batch(outcomes)),
         Err(refusal) => {
             let status = refusal.status(mode);
-            json(status, &Answer::<Empty>::Error(error_on_wire(refusal.into())))
+            json(status, &Answer::<Empty>::Error(error_on_wire(&refusal.into())))
         }
     }
 }
@@ -121,26 +126,30 @@ fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     response
 }
 
-fn published(position: Option<Position>) -> PublishResult {
+fn published(position: Option<&Position>) -> PublishResult {
     match position {
         Some(position) => PublishResult { offset: position.offset, epoch: position.epoch.to_string() },
         None => PublishResult::default(),
     }
 }
 
-fn broadcast(outcomes: Vec<Result<Option<Position>, ApiError>>) -> BroadcastResult {
-    let responses = outcomes.into_iter().map(|outcome| match outcome {
-        Ok(position) => Answer::Result(published(position)),
+fn broadcast(outcomes: &[Result<Option<Position>, ApiError>]) -> BroadcastResult {
+    let responses = outcomes.iter().map(|outcome| match outcome {
+        Ok(position) => Answer::Result(published(position.as_ref())),
         Err(error) => Answer::Error(error_on_wire(error)),
     });
     BroadcastResult { responses: responses.collect() }
 }
 
-fn info(nodes: Vec<NodeRecord>) -> InfoResult {
-    let nodes = nodes.into_iter().map(|node| Node {
-        uid: node.id,
-        name: node.name,
-        version: node.version,
+fn stats(stats: PresenceStats) -> PresenceStatsResult {
+    PresenceStatsResult { num_clients: stats.clients, num_users: stats.users }
+}
+
+fn info(nodes: &[NodeRecord]) -> InfoResult {
+    let nodes = nodes.iter().map(|node| Node {
+        uid: node.id.clone(),
+        name: node.name.clone(),
+        version: node.version.clone(),
         num_clients: node.connections,
         num_users: node.users,
         num_channels: node.channels,
@@ -150,30 +159,34 @@ fn info(nodes: Vec<NodeRecord>) -> InfoResult {
     InfoResult { nodes: nodes.collect() }
 }
 
-fn channels(counts: std::collections::BTreeMap<String, u64>) -> ChannelsResult {
-    let channels = counts.into_iter().map(|(name, num_clients)| (name, ChannelRecord { num_clients }));
+fn channels(counts: &std::collections::BTreeMap<String, u64>) -> ChannelsResult {
+    let channels = counts.iter().map(|(name, num_clients)| (name.clone(), ChannelRecord { num_clients: *num_clients }));
     ChannelsResult { channels: channels.collect() }
 }
 
-fn batch(outcomes: Vec<Result<Response, ApiError>>) -> BatchResult {
-    let replies = outcomes.into_iter().map(|outcome| match outcome {
-        Ok(Response::Publish(position)) => Reply::Publish(published(position)),
+fn batch(outcomes: &[Result<Response, ApiError>]) -> BatchResult<'_> {
+    let replies = outcomes.iter().map(|outcome| match outcome {
+        Ok(Response::Publish(position)) => Reply::Publish(published(position.as_ref())),
         Ok(Response::Broadcast(outcomes)) => Reply::Broadcast(broadcast(outcomes)),
         Ok(Response::Subscribe) => Reply::Subscribe(Empty {}),
         Ok(Response::Unsubscribe) => Reply::Unsubscribe(Empty {}),
         Ok(Response::Disconnect) => Reply::Disconnect(Empty {}),
         Ok(Response::Refresh) => Reply::Refresh(Empty {}),
+        Ok(Response::History(page)) => Reply::History(record::page(page)),
+        Ok(Response::HistoryRemove) => Reply::HistoryRemove(Empty {}),
+        Ok(Response::Presence(members)) => Reply::Presence(record::presence(members)),
+        Ok(Response::PresenceStats(stats)) => Reply::PresenceStats(self::stats(*stats)),
         Ok(Response::Info(nodes)) => Reply::Info(info(nodes)),
         Ok(Response::Channels(counts)) => Reply::Channels(channels(counts)),
         // The API refuses batches in batches.
-        Ok(Response::Batch(_)) => Reply::Error(error_on_wire(ErrorCode::Internal.into())),
+        Ok(Response::Batch(_)) => Reply::Error(error_on_wire(&ErrorCode::Internal.into())),
         Err(error) => Reply::Error(error_on_wire(error)),
     });
     BatchResult { replies: replies.collect() }
 }
 
-fn error_on_wire(error: ApiError) -> Error {
-    Error { code: error.code.code(), message: error.message.into_owned() }
+fn error_on_wire(error: &ApiError) -> Error {
+    Error { code: error.code.code(), message: error.message.to_string() }
 }
 
 /// What the code would be if it were a status.

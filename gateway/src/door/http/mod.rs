@@ -5,6 +5,7 @@
 mod answer;
 mod key;
 mod read;
+mod record;
 mod trace;
 
 use std::sync::Arc;
@@ -73,7 +74,7 @@ impl Door {
         }
         let outcome = self.serve(&head.headers, body, read).await;
         self.count(if outcome.is_ok() { "ok" } else { "error" });
-        answer::write(outcome, ErrorMode::of(&head.headers))
+        answer::write(&outcome, ErrorMode::of(&head.headers))
     }
 
     async fn serve(

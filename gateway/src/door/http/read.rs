@@ -15,6 +15,7 @@ use crate::api::ApiError;
 use crate::api::request::{
     Batch, Broadcast, Disconnect, Message, Pace, Publish, Refresh, Request, Subscribe, Unsubscribe, Who,
 };
+use crate::model::command::{HistoryAsk, Since};
 
 /// Reads the body of `POST /api/<method>`.
 pub(super) fn call(method: &str, body: &Bytes) -> Result<Request, Refusal> {
@@ -40,6 +41,16 @@ fn read(method: Method, json: &[u8], body: &Bytes) -> Result<Request, Refusal> {
         Method::Unsubscribe => unsubscribe(parse(json)?),
         Method::Disconnect => disconnect(parse(json)?),
         Method::Refresh => refresh(parse(json)?),
+        Method::History => history(parse(json)?),
+        Method::HistoryRemove => {
+            parse(json).map(|wire: wire::HistoryRemove<'_>| Request::HistoryRemove { channel: owned(wire.channel) })
+        }
+        Method::Presence => {
+            parse(json).map(|wire: wire::Presence<'_>| Request::Presence { channel: owned(wire.channel) })
+        }
+        Method::PresenceStats => {
+            parse(json).map(|wire: wire::PresenceStats<'_>| Request::PresenceStats { channel: owned(wire.channel) })
+        }
         Method::Info => parse(json).map(|wire::Info {}| Request::Info),
         Method::Channels => channels(&parse(json)?),
         Method::Batch => Ok(batch(parse(json)?, body)),
@@ -50,17 +61,32 @@ fn read(method: Method, json: &[u8], body: &Bytes) -> Result<Request, Refusal> {
 }
 
 fn publish(wire: wire::Publish<'_>, body: &Bytes) -> Result<Request, Refusal> {
-    refuse_unbuilt(wire.unbuilt())?;
-    // `skip_history` asks for what is the case: without history nothing is kept.
-    let data = payload(wire.data, wire.b64data, "b64data", body)?;
-    let message = Message { data, tags: wire.tags, exclude_client: optional(wire.exclude_client) };
+    let message = Message {
+        data: payload(wire.data, wire.b64data, "b64data", body)?,
+        tags: wire.tags,
+        exclude_client: optional(wire.exclude_client),
+        idempotency_key: owned(wire.idempotency_key),
+        delta: wire.delta,
+        version: wire.version,
+        version_epoch: owned(wire.version_epoch),
+        skip_history: wire.skip_history,
+        ack: owned(wire.ack),
+    };
     Ok(Request::Publish(Publish { channel: owned(wire.channel), message }))
 }
 
 fn broadcast(wire: wire::Broadcast<'_>, body: &Bytes) -> Result<Request, Refusal> {
-    refuse_unbuilt(wire.unbuilt())?;
-    let data = payload(wire.data, wire.b64data, "b64data", body)?;
-    let message = Message { data, tags: wire.tags, exclude_client: optional(wire.exclude_client) };
+    let message = Message {
+        data: payload(wire.data, wire.b64data, "b64data", body)?,
+        tags: wire.tags,
+        exclude_client: optional(wire.exclude_client),
+        idempotency_key: owned(wire.idempotency_key),
+        delta: wire.delta,
+        version: wire.version,
+        version_epoch: owned(wire.version_epoch),
+        skip_history: wire.skip_history,
+        ack: owned(wire.ack),
+    };
     Ok(Request::Broadcast(Broadcast { channels: wire.channels.into_iter().map(owned).collect(), message }))
 }
 
@@ -72,6 +98,7 @@ fn subscribe(wire: wire::Subscribe<'_>, body: &Bytes) -> Result<Request, Refusal
         info: payload(wire.info, wire.b64info, "b64info", body)?,
         data: payload(wire.data, wire.b64data, "b64data", body)?,
         expire_at: wire.expire_at,
+        recover_since: wire.recover_since.map(since),
     }))
 }
 
@@ -98,13 +125,23 @@ fn refresh(wire: wire::Refresh<'_>) -> Result<Request, Refusal> {
     Ok(Request::Refresh(Refresh { who, expired: wire.expired, expire_at: wire.expire_at }))
 }
 
+fn history(wire: wire::History<'_>) -> Result<Request, Refusal> {
+    let ask = HistoryAsk { limit: wire.limit, since: wire.since.map(since), reverse: wire.reverse };
+    Ok(Request::History { channel: owned(wire.channel), ask })
+}
+
+fn since(wire: wire::Since<'_>) -> Since {
+    Since { offset: wire.offset, epoch: wire.epoch.0.into() }
+}
+
 fn channels(wire: &wire::Channels<'_>) -> Result<Request, Refusal> {
     Ok(Request::Channels { pattern: wire.pattern.to_string() })
 }
 
 /// A call that cannot be read is refused in its place; the others go on.
 fn batch(wire: wire::Batch<'_>, body: &Bytes) -> Request {
-    let calls = wire.commands.iter().map(|command| command_in_batch(command, body).map_err(ApiError::from));
+    let calls =
+        wire.commands.iter().map(|command| command_in_batch(command, body).map_err(|refusal| ApiError::from(&refusal)));
     let pace = if wire.parallel { Pace::Overlapping } else { Pace::OneByOne };
     Request::Batch(Batch { calls: calls.collect(), pace })
 }
