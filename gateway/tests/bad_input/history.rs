@@ -70,8 +70,10 @@ async fn history_that_makes_no_sense() {
 
 #[tokio::test]
 async fn history_beyond_the_numbers_of_the_protocol() {
-    for about in [json!({ "channel": "kept:x", "limit": 4_294_967_296_u64 }), json!({ "channel": "kept:x", "since": { "offset": -1 } })]
-    {
+    for about in [
+        json!({ "channel": "kept:x", "limit": 4_294_967_296_u64 }),
+        json!({ "channel": "kept:x", "since": { "offset": -1 } }),
+    ] {
         let room = Room::open(KEPT).await;
         let mut guest = room.guest().await;
         guest.text(json!({ "id": 2, "history": about }).to_string()).await;

@@ -233,7 +233,8 @@ impl Client {
         let mut mood = Instant::now() + self.wait(self.character.restless);
         let mut word = Instant::now() + self.wait(self.character.publishes);
         loop {
-            let retry = self.seats.iter().filter_map(|seat| if let State::Later(at) = seat.state { Some(at) } else { None });
+            let retry =
+                self.seats.iter().filter_map(|seat| if let State::Later(at) = seat.state { Some(at) } else { None });
             let retry = retry.min().unwrap_or_else(far);
             tokio::select! {
                 // Orders first: a flood of publications must not keep a client from going.
@@ -371,9 +372,11 @@ impl Client {
             });
             return true;
         }
-        let Some(at) = self.seats.iter().position(|seat| {
-            seat.state == State::Coming(line.id) || seat.state == State::Going(line.id)
-        }) else {
+        let Some(at) = self
+            .seats
+            .iter()
+            .position(|seat| seat.state == State::Coming(line.id) || seat.state == State::Going(line.id))
+        else {
             return true;
         };
         match (line.error, line.subscribe) {
@@ -477,7 +480,7 @@ impl Client {
         seat.state = state;
     }
 
-    fn tell_all(&mut self, reason: &str) {
+    fn tell_all(&self, reason: &str) {
         let reason = self.around.recorder.name(reason);
         for seat in self.seats.iter().filter(|seat| seat.state == State::On) {
             let (client, channel) = (self.me, seat.name);

@@ -29,9 +29,9 @@ fn listeners(world: &mut World, count: usize, channels: &[String]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_kill_a_node_under_load() {
+async fn fault_run_kill_a_node_under_load() {
     let _turn = crate::turn().await;
-    let mut world = World::start("run_kill_a_node_under_load", seed(), Plan { nodes: 3, durable: false }).await;
+    let mut world = World::start("fault_run_kill_a_node_under_load", seed(), Plan { nodes: 3, durable: false }).await;
     let channels = channels("stream", 10);
     listeners(&mut world, 300, &channels);
     world.all_subscribed().await;
@@ -53,9 +53,10 @@ async fn run_kill_a_node_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_cut_subscriptions_unnoticed() {
+async fn fault_run_cut_subscriptions_unnoticed() {
     let _turn = crate::turn().await;
-    let mut world = World::start("run_cut_subscriptions_unnoticed", seed(), Plan { nodes: 3, durable: false }).await;
+    let mut world =
+        World::start("fault_run_cut_subscriptions_unnoticed", seed(), Plan { nodes: 3, durable: false }).await;
     let channels = channels("stream", 10);
     listeners(&mut world, 60, &channels);
     world.all_subscribed().await;
@@ -73,9 +74,9 @@ async fn run_cut_subscriptions_unnoticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_redis_empty_is_told() {
+async fn fault_run_redis_empty_is_told() {
     let _turn = crate::turn().await;
-    let mut world = World::start("run_redis_empty_is_told", seed(), Plan { nodes: 3, durable: false }).await;
+    let mut world = World::start("fault_run_redis_empty_is_told", seed(), Plan { nodes: 3, durable: false }).await;
     let channels = channels("stream", 10);
     listeners(&mut world, 100, &channels);
     world.all_subscribed().await;
@@ -98,7 +99,7 @@ async fn run_redis_empty_is_told() {
         sleep(Duration::from_millis(20)).await;
     };
     assert!(told_by - back_ms <= 5_000, "the last one was told after {} ms", told_by - back_ms);
-    println!("run_redis_empty_is_told: all told within {} ms", told_by - back_ms);
+    println!("fault_run_redis_empty_is_told: all told within {} ms", told_by - back_ms);
     world.finish().await;
 }
 
@@ -116,11 +117,11 @@ fn told_since(world: &World, since_ms: u64) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_storm_reads_history_once() {
+async fn fault_run_storm_reads_history_once() {
     const CLIENTS: usize = 10_000;
     const READS_MAX: u64 = 15;
     let _turn = crate::turn().await;
-    let mut world = World::start("run_storm_reads_history_once", seed(), Plan { nodes: 3, durable: false }).await;
+    let mut world = World::start("fault_run_storm_reads_history_once", seed(), Plan { nodes: 3, durable: false }).await;
     let channel = channels("stream", 1);
     for i in 0..CLIENTS {
         let character = listener(&world, format!("client{i}"), &channel);
@@ -136,7 +137,7 @@ async fn run_storm_reads_history_once() {
     world.orders.send_modify(|orders: &mut Orders| orders.away = false);
     world.all_subscribed().await;
     let reads = reads(&world).await - before;
-    println!("run_storm_reads_history_once: back after {:?}, {reads} history reads", begin.elapsed());
+    println!("fault_run_storm_reads_history_once: back after {:?}, {reads} history reads", begin.elapsed());
     let report = world.finish().await;
     assert_eq!(report.recovered, CLIENTS);
     assert!(reads <= READS_MAX * 3, "{reads} history reads for three nodes");

@@ -1,8 +1,13 @@
 //! The promise of history and recovery put to the proof: real processes, faults by seed, and a judge of
-//! what came of it. Tests whose names begin with `run_` take a minute or so each, one after another; the
+//! what came of it. Tests whose names begin with `fault_run_` take a minute or so each, one after another; the
 //! rest tests the kit itself. Each run prints its seed and how it is repeated.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test that cannot go on fails there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails there"
+)]
 #![allow(clippy::disallowed_methods, reason = "tests spawn plain tasks")]
 
 #[path = "../support/checker/mod.rs"]

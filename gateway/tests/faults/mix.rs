@@ -16,7 +16,7 @@ const ACKED: u64 = 100_000;
 const TIME_MAX: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_mix() {
+async fn fault_run_mix() {
     let _turn = crate::turn().await;
     let minutes: Option<u64> = std::env::var("FANFARE_FAULTS_MINUTES").ok().map(|minutes| minutes.parse().unwrap());
     let end = Instant::now() + minutes.map_or(Duration::ZERO, |minutes| Duration::from_secs(60 * minutes));
@@ -33,8 +33,8 @@ async fn run_mix() {
 /// One run.
 async fn mix(seed: u64) {
     // Half of the runs have a Redis that keeps what it has acknowledged, and dies and comes back with it.
-    let durable = seed % 2 == 0;
-    let mut world = World::start("run_mix", seed, Plan { nodes: 3, durable }).await;
+    let durable = seed.is_multiple_of(2);
+    let mut world = World::start("fault_run_mix", seed, Plan { nodes: 3, durable }).await;
     populate(&mut world);
     world.all_subscribed().await;
     let faults: Vec<Fault> = Fault::ALL

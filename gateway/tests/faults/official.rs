@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::checker::{Entry, Name, Place, Told};
 use crate::gateway::HMAC_SECRET;
+use crate::nemesis::left_out;
 use crate::recorder::{Names, Recorder, hash, id_in};
 
 /// Some clients in one process. Ended by [`Officials::leave`], or killed when dropped.
@@ -42,7 +43,7 @@ impl Officials {
     pub(crate) fn start(recorder: &Recorder, endpoint: &str, count: usize, channels: &[String]) -> Option<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         if !folder.join("compat/node_modules/centrifuge").is_dir() {
-            println!("left out: official clients, because gateway/tests/compat has no node_modules (npm ci there)");
+            left_out("official clients: gateway/tests/compat has no node_modules (npm ci there)");
             return None;
         }
         let script: PathBuf = folder.join("faults/official.mjs");

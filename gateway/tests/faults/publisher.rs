@@ -183,9 +183,11 @@ pub(crate) async fn last_words(press: &Press, nodes: &[SocketAddr], channels: &[
         sleep(Duration::from_millis(100)).await;
     }
     press.recorder.read(|log| {
-        let tail = log.lines.iter().rev().take_while(|line| {
-            !matches!(line.entry, Entry::Invoked { id, .. } if id == words[0].0)
-        });
+        let tail = log
+            .lines
+            .iter()
+            .rev()
+            .take_while(|line| !matches!(line.entry, Entry::Invoked { id, .. } if id == words[0].0));
         let places: std::collections::HashMap<Id, Place> = tail
             .filter_map(|line| match line.entry {
                 Entry::Acked { id, place: Some(place) } => Some((id, place)),

@@ -88,9 +88,13 @@ impl Recorder {
             report.excused
         );
         if !report.is_clean() {
-            let path = write(log, run);
-            let described: Vec<_> =
-                report.violations.iter().map(|v| format!("{:?} at {}: {}", v.invariant, log.line(v.at), v.what)).collect();
+            let lines: Vec<_> = (0..log.lines.len()).map(|at| log.line(at)).collect();
+            let path = keep(&format!("{run}.log"), &lines.join("\n"));
+            let described: Vec<_> = report
+                .violations
+                .iter()
+                .map(|v| format!("{:?} at {}: {}", v.invariant, log.line(v.at), v.what))
+                .collect();
             let (broken, all) = (&report.broken, described.join("\n"));
             panic!("{run}: {broken:?}; the log is {}\n{all}", path.display());
         }
@@ -98,13 +102,12 @@ impl Recorder {
     }
 }
 
-/// Leaves a log where it can be read.
-fn write(log: &Log, run: &str) -> PathBuf {
+/// Leaves a text where it can be read when the run is over.
+pub(crate) fn keep(name: &str, text: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
     std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join(format!("{run}.log"));
-    let lines: Vec<_> = (0..log.lines.len()).map(|at| log.line(at)).collect();
-    std::fs::write(&path, lines.join("\n")).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
     path
 }
 

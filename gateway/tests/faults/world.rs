@@ -20,7 +20,7 @@ use crate::official::Officials;
 use crate::prober::{self, Watched};
 use crate::proxy::Proxy;
 use crate::publisher::{self, Press, Task};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Seen, keep};
 use crate::redis::RedisServer;
 
 /// Within which everybody must be back and have everything, after all faults are over.
@@ -128,8 +128,7 @@ impl World {
         let (recorder, next_id) = (Recorder::new(), Arc::new(AtomicU64::new(1)));
         let (stop_press, stop) = watch::channel(false);
         let http = reqwest::Client::new();
-        let press =
-            Press { recorder: recorder.clone(), next_id: next_id.clone(), acked: Arc::default(), stop, http };
+        let press = Press { recorder: recorder.clone(), next_id: next_id.clone(), acked: Arc::default(), stop, http };
         let mut world = Self {
             run: run.to_owned(),
             dice,
@@ -294,6 +293,8 @@ impl World {
         self.measure().await;
         let report = self.recorder.judge(&self.run, LIMITS);
         assert!(late.is_empty(), "{}: did not come to rest: {late:?}", self.run);
+        // A run in which nobody claims anything would prove nothing.
+        assert!(report.claims >= self.seats.len(), "only {} claims of {} seats", report.claims, self.seats.len());
         report
     }
 
@@ -311,7 +312,17 @@ impl World {
     }
 }
 
-pub(crate) use crate::recorder::Seen;
+impl Drop for World {
+    /// What the nodes said of a run that failed goes where its log is.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (at, node) in self.nodes.iter().enumerate() {
+                let path = keep(&format!("{}.node{at}.log", self.run), &node.log());
+                println!("{}: what node {at} said is {}", self.run, path.display());
+            }
+        }
+    }
+}
 
 fn redis(plan: &Plan, disk: &TempDir) -> RedisServer {
     let folder = disk.path().to_str().unwrap();

@@ -18,6 +18,9 @@ pub const API_KEY: &str = "test-api-key";
 /// For every wait that must end.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How much of a gateway's log a failed test shows.
+const LOG_SHOWN_BYTES: usize = 16 * 1024;
+
 const READY_WITHIN: Duration = Duration::from_secs(15);
 
 /// A running gateway.
@@ -183,7 +186,11 @@ impl Drop for Gateway {
         let _ = self.child.wait();
         if std::thread::panicking() {
             use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "--- the gateway's log\n{}---", self.log());
+            let log = self.log();
+            // The end of a long one: a fault run says much.
+            let from = log.len().saturating_sub(LOG_SHOWN_BYTES);
+            let shown = log.get(from..).unwrap_or(&log);
+            let _ = writeln!(std::io::stderr(), "--- the gateway's log\n{shown}---");
         }
     }
 }

@@ -199,7 +199,9 @@ impl Planter {
 
     fn remove(&mut self, mut lines: Vec<usize>) {
         lines.sort_unstable();
-        lines.iter().rev().for_each(|at| drop(self.log.lines.remove(*at)));
+        for at in lines.iter().rev() {
+            self.log.lines.remove(*at);
+        }
     }
 
     fn drop_run(&mut self, most: usize) -> Option<()> {
