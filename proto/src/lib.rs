@@ -6,6 +6,7 @@
 //! | [`claims`] | the application's, which signs tokens, and the gateway's |
 //! | [`centrifuge`] | clients' that speak the Centrifuge protocol v2 |
 //! | [`api`] | backends' that call the server API |
+//! | [`fossil`] | clients' that agreed to get payloads as patches |
 //! | [`envelope`], [`keys`], [`rules`], [`script`] | all nodes' and workers' that meet in one Redis |
 //!
 //! Invariant: no I/O here, no clock, no randomness. Bytes in, values out, and back; everything can be
@@ -17,6 +18,7 @@ pub mod claims;
 pub mod code;
 pub mod data;
 pub mod envelope;
+pub mod fossil;
 pub mod keys;
 pub mod limits;
 pub mod name;

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use fanfare_proto::centrifuge::reply::{Connected, History, Subscribed};
 use fanfare_proto::centrifuge::schema::{self, ConnectRequest, PublishRequest, SubscribeRequest};
-use fanfare_proto::centrifuge::{ClientInfo, Command, CommandError, Publication, Request, json, protobuf};
+use fanfare_proto::centrifuge::{
+    Answer, ClientInfo, Command, CommandError, Data, Publication, Request, json, protobuf,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
@@ -68,9 +71,16 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![9 => (any::<u32>(), request()).prop_map(|(id, request)| Command { id, request }), 1 => pong]
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Plain,
+    Whole,
+    Patch,
+}
+
 #[derive(Clone, Debug)]
 struct Said {
-    channel: String,
+    form: Form,
     data: Bytes,
     info: Option<(String, String, Bytes, Bytes)>,
     offset: u64,
@@ -82,9 +92,13 @@ struct Said {
 impl Said {
     fn borrow(&self) -> Publication<'_> {
         let info = self.info.as_ref();
+        let data = match self.form {
+            Form::Plain => Data::Plain(&self.data),
+            Form::Whole => Data::Whole(&self.data),
+            Form::Patch => Data::Patch(&self.data),
+        };
         Publication {
-            channel: &self.channel,
-            data: &self.data,
+            data,
             info: info.map(|(user, client, conn_info, chan_info)| ClientInfo { user, client, conn_info, chan_info }),
             offset: self.offset,
             tags: &self.tags,
@@ -92,15 +106,105 @@ impl Said {
             epoch: &self.epoch,
         }
     }
+
+    /// As the generated code takes it for Protobuf.
+    fn slow(&self) -> schema::Publication {
+        (&self.borrow()).into()
+    }
+
+    /// For JSON: patches, and what they are for, are strings.
+    fn slow_json(&self) -> schema::Publication {
+        let slow = self.slow();
+        match self.form {
+            Form::Patch | Form::Whole if !slow.data.is_empty() => {
+                let text = std::str::from_utf8(&slow.data).unwrap();
+                schema::Publication { data: serde_json::to_vec(text).unwrap().into(), ..slow }
+            }
+            Form::Plain | Form::Whole | Form::Patch => slow,
+        }
+    }
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let info = proptest::option::of((any::<String>(), any::<String>(), data(), data()));
+    let data = prop_oneof![
+        4 => (prop_oneof![Just(Form::Plain), Just(Form::Whole)], data()),
+        1 => (Just(Form::Patch), any::<String>().prop_map(Bytes::from)),
+    ];
+    let info = proptest::option::of((any::<String>(), any::<String>(), self::data(), self::data()));
     let tags = btree_map(any::<String>(), any::<String>(), 0..4);
     let offset = prop_oneof![Just(0), Just(1), any::<u64>()];
-    (any::<String>(), data(), info, offset, tags, any::<i64>(), any::<String>()).prop_map(
-        |(channel, data, info, offset, tags, time, epoch)| Said { channel, data, info, offset, tags, time, epoch },
+    (data, info, offset, tags, any::<i64>(), any::<String>()).prop_map(
+        |((form, data), info, offset, tags, time, epoch)| Said { form, data, info, offset, tags, time, epoch },
     )
+}
+
+/// What an application sends along: not looked at by anybody yet.
+fn unseen() -> impl Strategy<Value = Bytes> {
+    prop_oneof![data(), Just("{\"a\":\n1}".into()), Just(" [1] ".into()), any::<String>().prop_map(Bytes::from)]
+}
+
+#[derive(Clone, Debug)]
+struct Began {
+    /// With all but publications.
+    result: schema::SubscribeResult,
+    said: Vec<Said>,
+}
+
+fn began() -> impl Strategy<Value = Began> {
+    let flags = any::<([bool; 3], [bool; 3])>();
+    let numbers = (prop_oneof![Just(0), any::<u32>()], prop_oneof![Just(0), any::<u64>()]);
+    (flags, numbers, "[a-z]{0,4}", unseen(), vec(said(), 0..4)).prop_map(|(flags, (ttl, offset), epoch, data, said)| {
+        let ([expires, recoverable, recovered], [positioned, was_recovering, delta]) = flags;
+        let result = schema::SubscribeResult {
+            expires,
+            ttl,
+            recoverable,
+            epoch,
+            recovered,
+            offset,
+            positioned,
+            data,
+            was_recovering,
+            delta,
+            ..schema::SubscribeResult::default()
+        };
+        Began { result, said }
+    })
+}
+
+impl Began {
+    fn borrow<'a>(&'a self, publications: &'a [Bytes]) -> Subscribed<'a> {
+        Subscribed {
+            expires: self.result.expires,
+            ttl: self.result.ttl,
+            recoverable: self.result.recoverable,
+            epoch: &self.result.epoch,
+            publications: publications.iter().map(|bytes| &bytes[..]).collect(),
+            recovered: self.result.recovered,
+            offset: self.result.offset,
+            positioned: self.result.positioned,
+            data: self.result.data.clone(),
+            was_recovering: self.result.was_recovering,
+            delta: self.result.delta,
+        }
+    }
+
+    fn slow(&self, publication: impl Fn(&Said) -> schema::Publication) -> schema::SubscribeResult {
+        let publications = self.said.iter().map(publication).collect();
+        schema::SubscribeResult { publications, ..self.result.clone() }
+    }
+}
+
+/// Each publication written by itself.
+fn listed(said: &[Said], write: impl Fn(&Publication<'_>) -> Bytes) -> Vec<Bytes> {
+    said.iter().map(|said| write(&said.borrow())).collect()
+}
+
+/// What was written, if its buffer has just the size of it.
+fn exactly(written: Bytes) -> Bytes {
+    let buffer = written.try_into_mut().expect("nobody else has it");
+    assert_eq!(buffer.capacity(), buffer.len());
+    buffer.freeze()
 }
 
 fn written_json(commands: &[Command], separator: &str) -> Vec<u8> {
@@ -139,13 +243,78 @@ proptest! {
     }
 
     #[test]
-    fn publications_by_the_fast_road_are_those_of_the_slow_one(said in said()) {
-        let slow = schema::Reply::from(&said.borrow());
-        prop_assert_eq!(protobuf::publication(&said.borrow()), protobuf::reply(&slow));
-        prop_assert_eq!(json::publication(&said.borrow()), json::reply(&slow));
-        prop_assert!(!json::publication(&said.borrow()).contains(&b'\n'));
-        prop_assert_eq!(protobuf::replies(protobuf::publication(&said.borrow())).unwrap(), vec![slow.clone()]);
-        prop_assert_eq!(json::replies(&json::publication(&said.borrow())).unwrap(), vec![slow]);
+    fn publications_by_the_fast_road_are_those_of_the_slow_one(channel in any::<String>(), said in said()) {
+        let pushed = |publication| {
+            let push = schema::Push { channel: channel.clone(), r#pub: Some(publication), ..schema::Push::default() };
+            schema::Reply { push: Some(push), ..schema::Reply::default() }
+        };
+        let (binary, text) = (pushed(said.slow()), pushed(said.slow_json()));
+        let fast_binary = exactly(protobuf::publication(&channel, &said.borrow()));
+        let fast_text = exactly(json::publication(&channel, &said.borrow()));
+        prop_assert_eq!(&fast_binary, &protobuf::reply(&binary));
+        prop_assert_eq!(&fast_text, &json::reply(&text));
+        prop_assert!(!fast_text.contains(&b'\n'));
+        prop_assert_eq!(protobuf::replies(fast_binary).unwrap(), vec![binary]);
+        prop_assert_eq!(json::replies(&fast_text).unwrap(), vec![text]);
+    }
+
+    #[test]
+    fn answers_by_the_fast_road_are_those_of_the_slow_one(id in any::<u32>(), began in began(), epoch in "[a-z]{0,4}") {
+        let (binary, text) = (listed(&began.said, protobuf::listed), listed(&began.said, json::listed));
+        let subscribed = |result| schema::Reply { id, subscribe: Some(result), ..schema::Reply::default() };
+        let fast = |publications| Answer::Subscribe(began.borrow(publications));
+        prop_assert_eq!(
+            exactly(protobuf::answer(id, &fast(&binary))), protobuf::reply(&subscribed(began.slow(Said::slow)))
+        );
+        prop_assert_eq!(
+            exactly(json::answer(id, &fast(&text))), json::reply(&subscribed(began.slow(Said::slow_json)))
+        );
+
+        let offset = began.result.offset;
+        let history = |publications| {
+            let history = schema::HistoryResult { publications, epoch: epoch.clone(), offset };
+            schema::Reply { id, history: Some(history), ..schema::Reply::default() }
+        };
+        let fast = |publications| {
+            let Subscribed { publications, .. } = began.borrow(publications);
+            Answer::History(History { publications, epoch: &epoch, offset })
+        };
+        let slow = history(began.said.iter().map(Said::slow).collect());
+        prop_assert_eq!(exactly(protobuf::answer(id, &fast(&binary))), protobuf::reply(&slow));
+        let slow = history(began.said.iter().map(Said::slow_json).collect());
+        prop_assert_eq!(exactly(json::answer(id, &fast(&text))), json::reply(&slow));
+    }
+
+    #[test]
+    fn answers_to_connect_too(
+        (id, ttl, ping, time) in any::<(u32, u32, u32, i64)>(),
+        (expires, pong) in any::<(bool, bool)>(),
+        (client, version) in any::<(String, String)>(),
+        data in unseen(),
+        subs in btree_map(any::<String>(), began(), 0..3),
+    ) {
+        let (session, node) = (version.clone(), client.clone());
+        let slow = |publication: fn(&Said) -> schema::Publication| {
+            let subs = subs.iter().map(|(channel, began)| (channel.clone(), began.slow(publication))).collect();
+            let result = schema::ConnectResult {
+                client: client.clone(), version: version.clone(), expires, ttl, data: data.clone(), subs, ping, pong,
+                session: session.clone(), node: node.clone(), time, ..schema::ConnectResult::default()
+            };
+            schema::Reply { id, connect: Some(result), ..schema::Reply::default() }
+        };
+        let fast = |publications: &BTreeMap<String, Vec<Bytes>>, write: fn(u32, &Answer<'_>) -> Bytes| {
+            let subs = subs.iter().map(|(channel, began)| (&channel[..], began.borrow(&publications[channel])));
+            let connected = Connected {
+                client: client.clone(), version: &version, expires, ttl, data: data.clone(), subs: subs.collect(), ping,
+                pong, session: session.clone(), node: node.clone(), time,
+            };
+            exactly(write(id, &Answer::Connect(Box::new(connected))))
+        };
+        let all = |write: fn(&Publication<'_>) -> Bytes| {
+            subs.iter().map(|(channel, began)| (channel.clone(), listed(&began.said, write))).collect()
+        };
+        prop_assert_eq!(fast(&all(protobuf::listed), protobuf::answer), protobuf::reply(&slow(Said::slow)));
+        prop_assert_eq!(fast(&all(json::listed), json::answer), json::reply(&slow(Said::slow_json)));
     }
 
     #[test]

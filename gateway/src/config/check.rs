@@ -1,24 +1,22 @@
 //! From what was written to a [`Config`]: every value alone and all of them together. Says everything
 //! that is wrong at once; pure, but for what [`Machine`](crate::config::Machine) told.
 
-use std::collections::HashSet;
+mod channel;
+mod client;
+mod history;
+
 use std::fmt::Display;
 use std::time::Duration;
-
-use fanfare_proto::name;
 
 use crate::config::load::{Purpose, Sources};
 use crate::config::manual::variable;
 use crate::config::problem::Problem;
 use crate::config::raw::{
-    Raw, RawApi, RawBroker, RawChannelOptions, RawClient, RawHistory, RawNamespace, RawPersonalChannel, RawServer,
-    RawShutdown, RawSubscriptionToken, RawTelemetry, RawToken,
+    Raw, RawApi, RawBroker, RawClient, RawServer, RawShutdown, RawSubscriptionToken, RawTelemetry, RawToken,
 };
 use crate::config::secret::Secret;
 use crate::config::section::{
-    ApiConfig, AuthConfig, BrokerConfig, BrokerUrl, ChannelConfig, ChannelOptions, ClientConfig, HistoryConfig,
-    HistoryOptions, Namespace, PersonalChannel, PresenceConfig, ServerConfig, ShutdownConfig, TelemetryConfig,
-    TokenConfig,
+    ApiConfig, AuthConfig, BrokerConfig, BrokerUrl, ServerConfig, ShutdownConfig, TelemetryConfig, TokenConfig,
 };
 use crate::config::settings::{Reader, Settings};
 use crate::config::{Config, unknown};
@@ -54,13 +52,14 @@ pub(crate) fn check(
     }
     let mut checker = Checker { settings, sources, problems, warnings };
     let auth = checker.auth(&raw.token, &raw.subscription_token, &raw.client);
+    checker.replicas(&raw);
     let channel = checker.channel(&raw.channel_default, raw.namespaces);
     Config {
         server: checker.server(raw.server),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,
-        history: checker.history(&raw.history),
-        presence: PresenceConfig { list_max: raw.presence.list_max },
+        history: checker.history(&raw.history, &raw.broker),
+        presence: checker.presence(&raw.presence),
         broker: checker.broker(raw.broker),
         auth,
         api: checker.api(raw.api),
@@ -159,187 +158,6 @@ impl Checker<'_> {
             self.warn(path, format!("the limit of {files} open files allows {derived} connections: raise the limit"));
         }
         derived
-    }
-
-    fn client(&mut self, raw: RawClient, personal: RawPersonalChannel, channel: &ChannelConfig) -> ClientConfig {
-        if raw.insecure {
-            self.warn("client.insecure", "EVERYONE MAY DO EVERYTHING, tokens or not. Never use it outside of tests");
-        }
-        self.origins(&raw.allowed_origins);
-        if let Some(parameter) = &raw.token_query_parameter {
-            if !parameter.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
-                let text = format!("{parameter:?} is not a parameter's name: write letters, digits, `-`, `_`");
-                self.problem("client.token_query_parameter", text);
-            }
-            self.warn("client.token_query_parameter", "tokens in URLs reach logs: only for tools that need it");
-        }
-        self.pings(raw.ping_interval, raw.pong_timeout);
-        self.not_zero("client.stale_close_delay", raw.stale_close_delay);
-        let (kib, mib) = (ByteSize::kib, ByteSize::mib);
-        self.size_between("client.message_size_limit", raw.message_size_limit, kib(1), mib(16));
-        self.size_between("client.queue_max_size", raw.queue_max_size, kib(2), mib(1024));
-        if raw.queue_max_size.bytes() / 2 < raw.message_size_limit.bytes() {
-            let (queue, message) = (raw.queue_max_size, raw.message_size_limit);
-            let text = format!("{queue} is less than two messages of client.message_size_limit, {message}: raise it");
-            self.problem("client.queue_max_size", text);
-        }
-        self.between("client.channel_limit", raw.channel_limit, 1, 100_000);
-        ClientConfig {
-            insecure: raw.insecure,
-            allow_anonymous: raw.allow_anonymous,
-            allowed_origins: raw.allowed_origins,
-            token_query_parameter: raw.token_query_parameter,
-            ping_interval: raw.ping_interval,
-            pong_timeout: raw.pong_timeout,
-            stale_close_delay: raw.stale_close_delay,
-            expired_close_delay: raw.expired_close_delay,
-            expired_sub_close_delay: raw.expired_sub_close_delay,
-            queue_max_size: raw.queue_max_size,
-            message_size_limit: raw.message_size_limit,
-            channel_limit: raw.channel_limit,
-            subscribe_to_user_personal_channel: self.personal_channel(personal, channel),
-        }
-    }
-
-    fn origins(&mut self, origins: &[String]) {
-        let path = "client.allowed_origins";
-        for origin in origins {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            let good = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']));
-            if origin == "*" {
-                self.warn(path, "\"*\" lets pages of any origin connect");
-            } else if !good {
-                let text = format!("{origin:?} is not an origin: write scheme and host only, \"https://example.com\"");
-                self.problem(path, text);
-            }
-        }
-    }
-
-    fn pings(&mut self, interval: Duration, pong: Duration) {
-        if interval < Duration::from_secs(1) || interval.subsec_nanos() != 0 {
-            self.problem("client.ping_interval", "clients are told it in whole seconds: write \"1s\" or more");
-        }
-        self.not_zero("client.pong_timeout", pong);
-        if pong >= interval {
-            self.problem("client.pong_timeout", "is not shorter than client.ping_interval: shorten it");
-        }
-    }
-
-    fn personal_channel(&mut self, raw: RawPersonalChannel, channel: &ChannelConfig) -> PersonalChannel {
-        if let Some(namespace) = &raw.namespace
-            && !channel.namespaces.iter().any(|known| known.name == *namespace)
-        {
-            let text = format!("there is no namespace {namespace:?}: add a [[channel.namespace]] of that name");
-            self.problem("client.subscribe_to_user_personal_channel.namespace", text);
-        }
-        if raw.enabled {
-            self.personal_channels_are_personal(raw.namespace.as_deref(), channel);
-        }
-        PersonalChannel { enabled: raw.enabled, namespace: raw.namespace }
-    }
-
-    /// The name of a personal channel keeps others out only where names are looked at.
-    fn personal_channels_are_personal(&mut self, namespace: Option<&str>, channel: &ChannelConfig) {
-        let options = match namespace {
-            None => Some(&channel.default),
-            Some(name) => channel.namespaces.iter().find(|known| known.name == name).map(|known| &known.options),
-        };
-        let open =
-            |options: &ChannelOptions| options.allow_subscribe_for_client && !options.allow_user_limited_channels;
-        if !options.is_some_and(open) {
-            return;
-        }
-        let everyone = "every user could read the personal channels of all others";
-        let text = match namespace {
-            None => format!(
-                "by channel.default.allow_subscribe_for_client {everyone}: set \
-                 channel.default.allow_user_limited_channels = true"
-            ),
-            Some(name) => format!(
-                "by allow_subscribe_for_client of the namespace {name:?} {everyone}: set \
-                 allow_user_limited_channels = true there"
-            ),
-        };
-        self.problem("client.subscribe_to_user_personal_channel.enabled", text);
-    }
-
-    fn channel(&mut self, default: &RawChannelOptions, namespaces: Vec<RawNamespace>) -> ChannelConfig {
-        let default = self.options("channel.default", default);
-        let mut seen = HashSet::new();
-        let mut checked = Vec::with_capacity(namespaces.len());
-        for RawNamespace { path, name, options } in namespaces {
-            let options = self.options(&path, &options);
-            let path = format!("{path}.name");
-            let Some(name) = name else {
-                // A name of the wrong kind has been complained about already.
-                if self.settings.get(&path).is_none() {
-                    self.problem(&path, "is missing: write name = \"...\"");
-                }
-                continue;
-            };
-            if !name::is_namespace(&name) {
-                let text = format!("{name:?} cannot name a namespace: write two or more letters, digits, `-`, `_`");
-                self.problem(&path, text);
-            } else if !seen.insert(name.clone()) {
-                self.problem(&path, format!("{name:?} is there twice: put all its options into one section"));
-            }
-            checked.push(Namespace { name, options });
-        }
-        ChannelConfig { default, namespaces: checked }
-    }
-
-    fn options(&mut self, path: &str, raw: &RawChannelOptions) -> ChannelOptions {
-        if raw.allow_subscribe_for_anonymous && !raw.allow_subscribe_for_client {
-            let path = format!("{path}.allow_subscribe_for_anonymous");
-            self.warn(&path, "does nothing without allow_subscribe_for_client");
-        }
-        if raw.allow_publish_for_anonymous && !raw.allow_publish_for_client && !raw.allow_publish_for_subscriber {
-            let path = format!("{path}.allow_publish_for_anonymous");
-            self.warn(&path, "does nothing without allow_publish_for_client or allow_publish_for_subscriber");
-        }
-        ChannelOptions {
-            allow_subscribe_for_client: raw.allow_subscribe_for_client,
-            allow_subscribe_for_anonymous: raw.allow_subscribe_for_anonymous,
-            allow_publish_for_client: raw.allow_publish_for_client,
-            allow_publish_for_subscriber: raw.allow_publish_for_subscriber,
-            allow_publish_for_anonymous: raw.allow_publish_for_anonymous,
-            allow_user_limited_channels: raw.allow_user_limited_channels,
-            exclude_publisher: raw.exclude_publisher,
-            publication_data_format: raw.publication_data_format,
-            history: (raw.history_size > 0 && !raw.history_ttl.is_zero()).then(|| HistoryOptions {
-                size: raw.history_size,
-                ttl: raw.history_ttl,
-                meta_ttl: raw.history_meta_ttl,
-                ack: raw.publish_ack,
-            }),
-            force_positioning: raw.force_positioning,
-            allow_positioning: raw.allow_positioning,
-            force_recovery: raw.force_recovery,
-            allow_recovery: raw.allow_recovery,
-            force_recovery_mode: raw.force_recovery_mode,
-            allow_history_for_client: raw.allow_history_for_client,
-            allow_history_for_subscriber: raw.allow_history_for_subscriber,
-            allow_history_for_anonymous: raw.allow_history_for_anonymous,
-            allowed_delta: raw.allowed_delta_types.first().copied(),
-            delta_publish: raw.delta_publish,
-            presence: raw.presence,
-            join_leave: raw.join_leave,
-            force_push_join_leave: raw.force_push_join_leave,
-            leave_delay: raw.leave_delay,
-            allow_presence_for_client: raw.allow_presence_for_client,
-            allow_presence_for_subscriber: raw.allow_presence_for_subscriber,
-            allow_presence_for_anonymous: raw.allow_presence_for_anonymous,
-        }
-    }
-
-    fn history(&mut self, raw: &RawHistory) -> HistoryConfig {
-        HistoryConfig {
-            recovery_max_publication_limit: raw.recovery_max_publication_limit,
-            position_check_interval: raw.position_check_interval,
-            idempotency_window: raw.idempotency_window,
-            replicas: raw.replicas as u64,
-            replicated_timeout: raw.replicated_timeout,
-        }
     }
 
     fn auth(&mut self, token: &RawToken, subscription: &RawSubscriptionToken, client: &RawClient) -> AuthConfig {

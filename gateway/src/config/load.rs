@@ -36,6 +36,17 @@ allow_publish_for_client = true
 allow_publish_for_subscriber = true
 allow_publish_for_anonymous = true
 allow_user_limited_channels = true
+history_size = 100
+history_ttl = "5m"
+force_recovery = true
+allow_history_for_subscriber = true
+allow_history_for_anonymous = true
+allowed_delta_types = ["fossil"]
+presence = true
+join_leave = true
+force_push_join_leave = true
+allow_presence_for_subscriber = true
+allow_presence_for_anonymous = true
 
 [shutdown]
 ready_delay = "0s"

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::config::centrifugo::{self, NAMES, OPTIONS_LATER};
+use crate::config::centrifugo::{self, NAMES, OPTIONS_LATER, OPTIONS_NEW};
 use crate::config::load::DEV;
 use crate::config::manual::{Key, Section, Unset};
 use crate::config::raw::{NAMESPACES, RawChannelOptions, SECTIONS};
@@ -120,7 +120,7 @@ pub fn markdown() -> String {
 const MARKDOWN_HEAD: &str = "\
 # Configuration
 
-<!-- Made of the comments in gateway/src/config/raw.rs: change them, then run
+<!-- Made of the comments in gateway/src/config/raw.rs and raw/: change them, then run
      `UPDATE_DOCS=1 cargo test -p fanfare-gateway --test cli`. -->
 
 `fanfare-gateway print-config` prints every key with its default as a file to start from
@@ -165,7 +165,7 @@ pub fn centrifugo_tables() -> String {
     }
     out.push_str("\n| option of a channel or namespace | Fanfare |\n| --- | --- |\n");
     for key in RawChannelOptions::MANUAL.keys {
-        let text = if key.name == "exclude_publisher" { "new here" } else { "the same" };
+        let text = if OPTIONS_NEW.contains(&key.name) { "new here" } else { "the same" };
         let _ = writeln!(out, "| `{}` | {text} |", key.name);
     }
     for option in OPTIONS_LATER {

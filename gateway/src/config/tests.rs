@@ -10,6 +10,7 @@ use super::section::{BrokerUrl, DataFormat, LogFormat, TokenConfig};
 use super::*;
 use crate::model::ByteSize;
 
+mod channels;
 mod printed;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -72,7 +73,7 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, history: _, presence: _, broker, auth, api, telemetry, shutdown } =
+    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown } =
         good("", &[]).config;
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
@@ -92,7 +93,11 @@ fn defaults_of_serve() {
     assert_eq!(client.channel_limit, 128);
     assert_eq!(client.subscribe_to_user_personal_channel, section::PersonalChannel::default());
 
-    assert_eq!(channel, ChannelConfig::default());
+    let default = section::ChannelOptions { leave_delay: s(1), ..section::ChannelOptions::CLOSED };
+    assert_eq!(channel, ChannelConfig { default, namespaces: vec![] });
+    assert_eq!((history.recovery_max_publication_limit, history.position_check_interval), (None, s(10)));
+    assert_eq!((history.idempotency_window, history.replicas, history.replicated_timeout), (s(300), 1, s(1)));
+    assert_eq!(presence.list_max, 10_000);
     assert_eq!((broker.url, broker.prefix.as_str()), (BrokerUrl::Memory, "fanfare"));
     assert_eq!((broker.unready_after, broker.connect_timeout, broker.command_timeout), (s(10), s(1), s(4)));
     assert_eq!((broker.heartbeat_interval, broker.node_lease, broker.intake_max), (s(2), s(10), 65_536));
@@ -126,6 +131,11 @@ fn dev_is_an_open_playground_on_loopback() {
     assert!(open.allow_subscribe_for_client && open.allow_subscribe_for_anonymous);
     assert!(open.allow_publish_for_client && open.allow_publish_for_subscriber && open.allow_publish_for_anonymous);
     assert!(open.allow_user_limited_channels && !open.exclude_publisher);
+    // Subscribers, because outsiders must not read others' personal channels here, either.
+    assert!(open.history.is_some() && open.force_recovery && open.allowed_delta.is_some());
+    assert!(open.allow_history_for_subscriber && open.allow_history_for_anonymous && !open.allow_history_for_client);
+    assert!(open.presence && open.join_leave && open.force_push_join_leave);
+    assert!(open.allow_presence_for_subscriber && open.allow_presence_for_anonymous && !open.allow_presence_for_client);
     assert_eq!((auth.token.hmac_secret, api.key), (None, None));
     assert_eq!(shutdown.ready_delay, Duration::ZERO);
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
@@ -298,8 +308,8 @@ fn wrong_variables() {
              [{\"name\":\"chat\",\"allow_subscribe_for_client\":true}]",
         ),
         (
-            &[("FANFARE_CHANNEL__NAMESPACE", r#"[{"name":"chat","presence":true}]"#)],
-            "channel.namespace[0].presence (FANFARE_CHANNEL__NAMESPACE): is not built yet: remove it",
+            &[("FANFARE_CHANNEL__NAMESPACE", r#"[{"name":"chat","allow_tags_filter":true}]"#)],
+            "channel.namespace[0].allow_tags_filter (FANFARE_CHANNEL__NAMESPACE): is not built yet: remove it",
         ),
         (
             &[("FANFARE_BROKER__URL", "redis://:hunter2@host:port")],
@@ -538,7 +548,7 @@ fn unknown_keys() {
             "channel.namespace.name",
             "is a list: write each namespace as [[channel.namespace]], with double brackets",
         ),
-        ("channel.default.history_size = 1", "channel.default.history_size", "is not built yet: remove it"),
+        ("channel.default.auto_cache_recover = 1", "channel.default.auto_cache_recover", "is not built yet: remove it"),
     ];
     for (file, path, text) in cases {
         assert_eq!(problems(file, &[]), [format!("{path} (gateway.toml:1): {text}")], "{file}");
@@ -556,7 +566,7 @@ fn names_of_centrifugo() {
         prometheus.enabled = true
         [channel.without_namespace]
         allow_subscribe_for_client = true
-        history_size = 10
+        auto_cache_recover = true
         [[channel.namespaces]]
         name = "chat"
         presence = true
@@ -564,10 +574,10 @@ fn names_of_centrifugo() {
     let expected = [
         "admin.enabled (gateway.toml:2): is Centrifugo's name: not built yet; remove it",
         "channel.namespaces[0].name (gateway.toml:12): is Centrifugo's name: here it is channel.namespace.name",
-        "channel.namespaces[0].presence (gateway.toml:13): is not built yet: remove it",
+        "channel.namespaces[0].presence (gateway.toml:13): is Centrifugo's name: here it is channel.namespace.presence",
         "channel.without_namespace.allow_subscribe_for_client (gateway.toml:9): is Centrifugo's name: here it is \
          channel.default.allow_subscribe_for_client",
-        "channel.without_namespace.history_size (gateway.toml:10): is not built yet: remove it",
+        "channel.without_namespace.auto_cache_recover (gateway.toml:10): is not built yet: remove it",
         "client.token.hmac_secret_key (gateway.toml:3): is Centrifugo's name: here it is auth.token.hmac_secret",
         "client.token.rsa_public_key (gateway.toml:4): is Centrifugo's name: not built yet; remove it",
         "engine.type (gateway.toml:6): is Centrifugo's name: here it is broker.url (`memory://` or \

@@ -55,7 +55,7 @@ pub struct Wants {
     pub delta: bool,
 }
 
-type Listeners = IndexMap<ConnectionId, Subscriber, RandomState>;
+type Listeners = IndexMap<ConnectionId, deliver::Listener, RandomState>;
 type Channels = HashMap<ChannelName, Listeners, RandomState>;
 
 /// Who listens on this node.
@@ -96,7 +96,7 @@ impl Hub {
             self.metrics.channels.inc();
             Listeners::default()
         });
-        if listeners.insert(connection, subscriber).is_none() {
+        if listeners.insert(connection, subscriber.into()).is_none() {
             self.metrics.subscriptions.inc();
         }
     }
@@ -108,13 +108,13 @@ impl Hub {
         let Some(listeners) = shard.get_mut(channel) else { return 0 };
         let before = listeners.len();
         let code = unsubscribe::INSUFFICIENT_STATE;
-        listeners.retain(|_, subscriber| {
-            if subscriber.wants.positioned {
+        listeners.retain(|_, listener| {
+            if listener.wants.positioned {
                 let channel = channel.clone();
                 let order = Directive::Unsubscribe { channel, code, reason: unsubscribe::reason(code) };
-                let _ = subscriber.outbox.direct(order);
+                let _ = listener.outbox.direct(order);
             }
-            !subscriber.wants.positioned
+            !listener.wants.positioned
         });
         let (expelled, empty) = (before - listeners.len(), listeners.is_empty());
         self.metrics.subscriptions.dec_by(i64::try_from(expelled).unwrap_or(i64::MAX));

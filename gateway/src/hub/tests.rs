@@ -8,10 +8,13 @@ use bytes::Bytes;
 use fanfare_proto::code::CloseCode;
 
 use super::*;
-use crate::model::event::Event;
+use crate::model::event::{Event, Push};
 use crate::model::{ByteSize, Directive, Publication, SessionId, UserId};
 
-/// Writes the payload as it is and counts how often it was asked to.
+mod stream;
+
+/// Writes the payload as it is and counts how often it was asked to. Says of what agreed to patches whether
+/// it is one.
 #[derive(Debug)]
 struct Plain {
     key: WireKey,
@@ -27,7 +30,14 @@ impl Encode for Plain {
         self.encoded.fetch_add(1, Ordering::SeqCst);
         match event {
             Event::Publication { publication, .. } => Frame::Text(publication.data.clone()),
-            other => panic!("the hub writes publications only, not {other:?}"),
+            Event::Delta { publication, patch: None, .. } => {
+                Frame::Text(format!("whole {}", String::from_utf8_lossy(&publication.data)).into())
+            }
+            Event::Delta { patch: Some(patch), .. } => Frame::Binary((*patch).clone()),
+            Event::Push { push: Push::Membership(membership), .. } => {
+                Frame::Text(format!("{:?} {}", membership.change, membership.who.user).into())
+            }
+            other => panic!("not the hub's to write: {other:?}"),
         }
     }
 }
@@ -70,8 +80,15 @@ impl Listener {
         listener
     }
 
+    fn subscriber(&self, wire: WireKey, wants: Wants) -> Subscriber {
+        Subscriber { outbox: self.outbox.clone(), wire, wants, ahead: 0, base: 0 }
+    }
+
     fn join(&self, hub: &Hub, name: &str, wire: WireKey) {
-        let subscriber = Subscriber { outbox: self.outbox.clone(), wire, wants: Wants::default(), ahead: 0, base: 0 };
+        self.join_wanting(hub, name, self.subscriber(wire, Wants::default()));
+    }
+
+    fn join_wanting(&self, hub: &Hub, name: &str, subscriber: Subscriber) {
         hub.add(&channel(name), self.connection, subscriber, None);
     }
 
@@ -132,13 +149,7 @@ fn the_last_one_to_leave_empties_the_channel() {
 fn the_opening_comes_before_the_channel_and_the_cork_before_all() {
     let (hub, ..) = hub();
     let mut a = Listener::with_limit(1 << 20);
-    let subscriber = Subscriber {
-        outbox: a.outbox.clone(),
-        wire: WireKey::CentrifugeJson,
-        wants: Wants::default(),
-        ahead: 0,
-        base: 0,
-    };
+    let subscriber = a.subscriber(WireKey::CentrifugeJson, Wants::default());
     hub.add(&channel("news"), a.connection, subscriber, Some(frame("subscribed")));
     hub.deliver(&channel("news"), &say("1"), None);
     assert!(a.read().is_empty(), "corked");

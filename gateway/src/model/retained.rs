@@ -1,11 +1,11 @@
 //! A publication that is told more than once: in replies to many clients that recover, each in a frame
-//! of its own. Its encoded form is made once for each wire and shared.
+//! of its own. It is encoded once for each wire and form, and shared.
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use super::wire::WireKey;
+use super::wire::{Form, WireKey};
 use super::{ClientInfo, Position, Publication};
 
 /// A publication with a position, and its encoded forms as far as anybody has asked for them.
@@ -13,7 +13,7 @@ use super::{ClientInfo, Position, Publication};
 pub struct Retained {
     publication: Publication,
     position: Position,
-    written: [OnceLock<Bytes>; WireKey::COUNT],
+    written: [[OnceLock<Bytes>; Form::COUNT]; WireKey::COUNT],
 }
 
 impl Retained {
@@ -44,8 +44,8 @@ impl Retained {
         data.len() + info + tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
-    /// Its form on a wire, in which codecs put it into larger messages; `write` makes it the first time.
-    pub fn written(&self, wire: WireKey, write: impl FnOnce(&Publication) -> Bytes) -> &Bytes {
-        self.written[wire.index()].get_or_init(|| write(&self.publication))
+    /// As codecs put it into larger messages on a wire; `write` makes it the first time.
+    pub fn written(&self, wire: WireKey, form: Form, write: impl FnOnce(&Publication) -> Bytes) -> &Bytes {
+        self.written[wire.index()][form.index()].get_or_init(|| write(&self.publication))
     }
 }

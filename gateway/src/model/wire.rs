@@ -27,6 +27,26 @@ impl WireKey {
     }
 }
 
+/// In which form a subscription gets data, apart from patches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// As it was published.
+    Plain,
+    /// As subscriptions get it that have agreed to patches.
+    Delta,
+}
+
+impl Form {
+    /// How many there are: the size of a table indexed by [`Form::index`].
+    pub const COUNT: usize = 2;
+
+    /// The form's place in a table.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// An encoded message, ready for a transport. Cloning shares the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Frame {

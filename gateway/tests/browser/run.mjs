@@ -171,6 +171,25 @@ async function steps(browser) {
     await line(ada, "chat-log", "hello from cleo").waitFor();
     await line(ben, "chat-log", "hello from cleo").waitFor();
   });
+  await check("everybody sees who is here", async () => {
+    for (const page of everyone) {
+      await until("three are here", async () => (await text(page, "here")) === "3 here: ada, ben, cleo");
+    }
+  });
+  await check("who comes later sees what was said before, in order, and is seen", async () => {
+    const dora = await open(browser, "dora", wide);
+    await line(dora, "chat-log", "hello from cleo").waitFor();
+    const lines = await dora.locator("#chat-log li:not(.notice)").allInnerTexts();
+    const said = lines.map((line) => line.split("\n").pop());
+    expect(said.join() === "hello from ada,hello from cleo", `dora sees ${said}`);
+    await line(ada, "chat-log", "dora has come").waitFor();
+    await until("four are here", async () => (await text(ada, "here")).startsWith("4 here"));
+    await dora.context().close();
+  });
+  await check("and, when the page is closed, is seen to leave", async () => {
+    await line(ada, "chat-log", "dora has left").waitFor();
+    expect((await text(ada, "here")) === "3 here: ada, ben, cleo", await text(ada, "here"));
+  });
   await check("the command on the page reaches its user", () => notify(ada, 1));
   await check("and nobody else", async () => {
     // Ben's own note comes after ada's: had hers been for him, too, he would have two.

@@ -2,15 +2,13 @@
 // under their names, against the real gateway.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { State, SubscriptionState } from 'centrifuge';
-import { Gateway, KEYS } from './kit/gateway.mjs';
+import { Gateway } from './kit/gateway.mjs';
 import { client, disconnectAll, next, protobufClient } from './kit/client.mjs';
 
-const CONFIG = `${KEYS}
-[client]
-insecure = true
-`;
+const CONFIG = await readFile(new URL('./config/javascript.toml', import.meta.url), 'utf8');
 const options = { timeout: 30_000 };
 
 let gateway;
@@ -62,7 +60,14 @@ test('websocket (Protobuf): publish and receive message', options, async () => {
   c.disconnect();
 });
 
-test('websocket (Protobuf): subscribe and presence', { skip: 'needs presence' }, () => {});
+test('websocket (Protobuf): subscribe and presence', options, async () => {
+  const c = await connected(protobufClient(gateway.websocket));
+  const sub = await subscribed(c.newSubscription('test'));
+  assert.ok(Object.keys((await sub.presence()).clients).length > 0);
+  const { numClients, numUsers } = await sub.presenceStats();
+  assert.ok(numClients > 0 && numUsers > 0);
+  c.disconnect();
+});
 
 // Not theirs: the two wires meet in one channel.
 test('a JSON and a Protobuf client hear each other', options, async () => {

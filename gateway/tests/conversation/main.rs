@@ -147,19 +147,28 @@ conversations! {
     api_publish
     batch
     connect
+    delta
     exclude_publisher
     formats
+    history
+    history_permissions
     insecure
+    join_leave
     later_methods
     names
     permissions
     personal_channel
+    positioning
+    presence
     private_channel
     publish
+    recovery
+    recovery_cache
+    recovery_server_side
     refresh
     server_side
-    subscribe
     sub_refresh
+    subscribe
     tokens
     unknown_fields
     unsubscribe

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`schema`] | every message of the protocol, from `schema/client.proto`, for both forms |
 //! | [`command`] | a client's command once it is known to be one: an id and exactly one request |
-//! | [`reply`] | a publication on its way to clients, borrowed: the one message that must be written fast |
+//! | [`reply`] | publications on their way to clients, alone and in answers, borrowed: what must be written fast |
 //! | [`delimit`] | how Protobuf messages share a frame |
 //!
 //! Must not know what commands mean or when they are allowed: that is the gateway's `codec` and
@@ -24,4 +24,4 @@ pub mod schema {
 }
 
 pub use command::{Command, CommandError, Request};
-pub use reply::{ClientInfo, Publication};
+pub use reply::{Answer, ClientInfo, Data, Publication};

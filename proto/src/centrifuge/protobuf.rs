@@ -5,7 +5,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use super::command::{Command, CommandError};
-use super::reply::{ClientInfo, Publication};
+use super::reply::{Answer, ClientInfo, Connected, History, Publication, Subscribed};
 use super::{delimit, schema};
 
 /// A server's ping and a client's pong: a message without content.
@@ -61,45 +61,81 @@ pub fn reply(reply: &schema::Reply) -> Bytes {
     reply.encode_length_delimited_to_vec().into()
 }
 
-/// Writes a publication, allocating once.
+/// Writes a publication to a channel's subscribers, allocating once.
 #[must_use]
-pub fn publication(publication: &Publication<'_>) -> Bytes {
+pub fn publication(channel: &str, publication: &Publication<'_>) -> Bytes {
     // From the inside out, since each length stands before what it measures.
-    let info = publication.info.as_ref().map(client_info_len);
-    let inner = publication_len(publication, info);
-    let push = bytes_len(publication.channel.as_bytes()) + field_len(inner);
-    let reply = field_len(push);
-
-    let mut out = BytesMut::with_capacity(varint_len(reply) + reply);
-    encode_varint(reply as u64, &mut out);
+    let inner = publication_len(publication);
+    let push = bytes_len(channel.as_bytes()) + field_len(inner);
+    let mut out = framed(field_len(push));
     put_head(&mut out, 4, push);
-    put_bytes(&mut out, 2, publication.channel.as_bytes());
+    put_bytes(&mut out, 2, channel.as_bytes());
     put_head(&mut out, 4, inner);
-    put_bytes(&mut out, 4, publication.data);
-    if let (Some(info), Some(len)) = (&publication.info, info) {
-        put_head(&mut out, 5, len);
-        put_bytes(&mut out, 1, info.user.as_bytes());
-        put_bytes(&mut out, 2, info.client.as_bytes());
-        put_bytes(&mut out, 3, info.conn_info);
-        put_bytes(&mut out, 4, info.chan_info);
-    }
-    put_number(&mut out, 6, publication.offset);
-    for (key, value) in publication.tags {
-        put_head(&mut out, 7, tag_len(key, value));
-        put_bytes(&mut out, 1, key.as_bytes());
-        put_bytes(&mut out, 2, value.as_bytes());
-    }
-    put_number(&mut out, 9, publication.time.cast_unsigned());
-    put_bytes(&mut out, 14, publication.epoch.as_bytes());
+    put_publication(&mut out, publication);
     out.freeze()
 }
 
-fn publication_len(publication: &Publication<'_>, info: Option<usize>) -> usize {
+/// Writes a publication as answers hold it, allocating once.
+#[must_use]
+pub fn listed(publication: &Publication<'_>) -> Bytes {
+    let mut out = BytesMut::with_capacity(publication_len(publication));
+    put_publication(&mut out, publication);
+    out.freeze()
+}
+
+/// Writes an answer that may hold publications, allocating once.
+#[must_use]
+pub fn answer(id: u32, answer: &Answer<'_>) -> Bytes {
+    let (field, body) = match answer {
+        Answer::Connect(connected) => (5, connected_len(connected)),
+        Answer::Subscribe(subscribed) => (6, subscribed_len(subscribed)),
+        Answer::History(history) => (11, history_len(history)),
+    };
+    let mut out = framed(number_len(id.into()) + field_len(body));
+    put_number(&mut out, 1, id.into());
+    put_head(&mut out, field, body);
+    match answer {
+        Answer::Connect(connected) => put_connected(&mut out, connected),
+        Answer::Subscribe(subscribed) => put_subscribed(&mut out, subscribed),
+        Answer::History(history) => put_history(&mut out, history),
+    }
+    out.freeze()
+}
+
+/// A buffer for a message of so many bytes, with its length in it.
+fn framed(len: usize) -> BytesMut {
+    let mut out = BytesMut::with_capacity(varint_len(len) + len);
+    encode_varint(len as u64, &mut out);
+    out
+}
+
+fn put_publication(out: &mut BytesMut, publication: &Publication<'_>) {
+    put_bytes(out, 4, publication.data.bytes());
+    if let Some(info) = &publication.info {
+        put_head(out, 5, client_info_len(info));
+        put_bytes(out, 1, info.user.as_bytes());
+        put_bytes(out, 2, info.client.as_bytes());
+        put_bytes(out, 3, info.conn_info);
+        put_bytes(out, 4, info.chan_info);
+    }
+    put_number(out, 6, publication.offset);
+    for (key, value) in publication.tags {
+        put_head(out, 7, tag_len(key, value));
+        put_bytes(out, 1, key.as_bytes());
+        put_bytes(out, 2, value.as_bytes());
+    }
+    put_number(out, 8, publication.data.is_patch().into());
+    put_number(out, 9, publication.time.cast_unsigned());
+    put_bytes(out, 14, publication.epoch.as_bytes());
+}
+
+fn publication_len(publication: &Publication<'_>) -> usize {
     let tags: usize = publication.tags.iter().map(|(key, value)| field_len(tag_len(key, value))).sum();
-    bytes_len(publication.data)
-        + info.map_or(0, field_len)
+    bytes_len(publication.data.bytes())
+        + publication.info.as_ref().map_or(0, |info| field_len(client_info_len(info)))
         + number_len(publication.offset)
         + tags
+        + number_len(publication.data.is_patch().into())
         + number_len(publication.time.cast_unsigned())
         + bytes_len(publication.epoch.as_bytes())
 }
@@ -115,7 +151,103 @@ fn tag_len(key: &str, value: &str) -> usize {
     bytes_len(key.as_bytes()) + bytes_len(value.as_bytes())
 }
 
-// Fields 1 to 15 have a key of one byte, and a publication has no others. Empty and zero are not written.
+fn put_history(out: &mut BytesMut, history: &History<'_>) {
+    put_list(out, 1, &history.publications);
+    put_bytes(out, 2, history.epoch.as_bytes());
+    put_number(out, 3, history.offset);
+}
+
+fn history_len(history: &History<'_>) -> usize {
+    list_len(&history.publications) + bytes_len(history.epoch.as_bytes()) + number_len(history.offset)
+}
+
+fn put_subscribed(out: &mut BytesMut, subscribed: &Subscribed<'_>) {
+    put_number(out, 1, subscribed.expires.into());
+    put_number(out, 2, subscribed.ttl.into());
+    put_number(out, 3, subscribed.recoverable.into());
+    put_bytes(out, 6, subscribed.epoch.as_bytes());
+    put_list(out, 7, &subscribed.publications);
+    put_number(out, 8, subscribed.recovered.into());
+    put_number(out, 9, subscribed.offset);
+    put_number(out, 10, subscribed.positioned.into());
+    put_bytes(out, 11, &subscribed.data);
+    put_number(out, 12, subscribed.was_recovering.into());
+    put_number(out, 13, subscribed.delta.into());
+}
+
+fn subscribed_len(subscribed: &Subscribed<'_>) -> usize {
+    let flags = [
+        subscribed.expires,
+        subscribed.recoverable,
+        subscribed.recovered,
+        subscribed.positioned,
+        subscribed.was_recovering,
+        subscribed.delta,
+    ];
+    flags.iter().map(|flag| number_len((*flag).into())).sum::<usize>()
+        + number_len(subscribed.ttl.into())
+        + bytes_len(subscribed.epoch.as_bytes())
+        + list_len(&subscribed.publications)
+        + number_len(subscribed.offset)
+        + bytes_len(&subscribed.data)
+}
+
+fn put_connected(out: &mut BytesMut, connected: &Connected<'_>) {
+    put_bytes(out, 1, connected.client.as_bytes());
+    put_bytes(out, 2, connected.version.as_bytes());
+    put_number(out, 3, connected.expires.into());
+    put_number(out, 4, connected.ttl.into());
+    put_bytes(out, 5, &connected.data);
+    for (channel, subscribed) in &connected.subs {
+        put_head(out, 6, sub_len(channel, subscribed));
+        put_bytes(out, 1, channel.as_bytes());
+        // The value of a map's entry is left out when there is nothing in it.
+        let len = subscribed_len(subscribed);
+        if len > 0 {
+            put_head(out, 2, len);
+            put_subscribed(out, subscribed);
+        }
+    }
+    put_number(out, 7, connected.ping.into());
+    put_number(out, 8, connected.pong.into());
+    put_bytes(out, 9, connected.session.as_bytes());
+    put_bytes(out, 10, connected.node.as_bytes());
+    put_number(out, 11, connected.time.cast_unsigned());
+}
+
+fn connected_len(connected: &Connected<'_>) -> usize {
+    let subs: usize = connected.subs.iter().map(|(channel, sub)| field_len(sub_len(channel, sub))).sum();
+    bytes_len(connected.client.as_bytes())
+        + bytes_len(connected.version.as_bytes())
+        + number_len(connected.expires.into())
+        + number_len(connected.ttl.into())
+        + bytes_len(&connected.data)
+        + subs
+        + number_len(connected.ping.into())
+        + number_len(connected.pong.into())
+        + bytes_len(connected.session.as_bytes())
+        + bytes_len(connected.node.as_bytes())
+        + number_len(connected.time.cast_unsigned())
+}
+
+fn sub_len(channel: &str, subscribed: &Subscribed<'_>) -> usize {
+    let len = subscribed_len(subscribed);
+    bytes_len(channel.as_bytes()) + if len == 0 { 0 } else { field_len(len) }
+}
+
+// Fields 1 to 15 have a key of one byte, and these messages have no others. Empty and zero are not
+// written; the messages of a list are, also when they are empty.
+
+fn put_list(out: &mut BytesMut, field: u32, messages: &[&[u8]]) {
+    for message in messages {
+        put_head(out, field, message.len());
+        out.put_slice(message);
+    }
+}
+
+fn list_len(messages: &[&[u8]]) -> usize {
+    messages.iter().map(|message| field_len(message.len())).sum()
+}
 
 fn field_len(len: usize) -> usize {
     1 + varint_len(len) + len

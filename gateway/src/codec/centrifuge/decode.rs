@@ -1,12 +1,20 @@
 //! From the protocol's commands to the model's.
 
+use std::sync::Arc;
+
 use fanfare_proto::centrifuge::command::{self as wire, CommandError, Request};
 use fanfare_proto::centrifuge::schema;
 use fanfare_proto::code::CloseCode;
-use fanfare_proto::limits::COMMANDS_PER_MESSAGE_MAX;
+use fanfare_proto::limits::{COMMANDS_PER_MESSAGE_MAX, EPOCH_BYTES_MAX};
 
 use super::Decoded;
-use crate::model::command::{Ask, Command, Connect, HistoryAsk, Subscribe};
+use crate::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
+
+/// In a subscribe request's `flag`: an error rather than a subscription that has lost something.
+const REJECT_UNRECOVERED: i64 = 2;
+
+/// An epoch that no stream has: ours are longer.
+const NO_EPOCH: &str = "?";
 
 /// Takes commands as long as they are good. The first bad one ends the connection, after those before it
 /// were carried out: the client has no other way to learn which one it was.
@@ -40,7 +48,7 @@ fn ask(request: Request) -> Option<Ask> {
         Request::Publish(request) => Ask::Publish { channel: request.channel, data: request.data },
         Request::Presence(request) => Ask::Presence { channel: request.channel },
         Request::PresenceStats(request) => Ask::PresenceStats { channel: request.channel },
-        Request::History(request) => Ask::History { channel: request.channel, query: HistoryAsk::default() },
+        Request::History(request) => history(request),
         Request::Rpc(request) => Ask::Rpc { method: request.method, data: request.data },
         Request::Send(request) => Ask::Send { data: request.data },
         Request::Refresh(request) => Ask::Refresh { token: request.token },
@@ -67,5 +75,30 @@ fn connect(request: schema::ConnectRequest) -> Connect {
 }
 
 fn subscribe(request: schema::SubscribeRequest) -> Subscribe {
-    Subscribe { channel: request.channel, token: request.token, data: request.data, ..Subscribe::default() }
+    Subscribe {
+        channel: request.channel,
+        token: request.token,
+        data: request.data,
+        recover: request.recover.then(|| since(request.offset, &request.epoch)),
+        positioned: request.positioned,
+        recoverable: request.recoverable,
+        join_leave: request.join_leave,
+        delta: request.delta,
+        reject_unrecovered: request.flag & REJECT_UNRECOVERED != 0,
+    }
+}
+
+fn history(request: schema::HistoryRequest) -> Ask {
+    let since = request.since.map(|position| since(position.offset, &position.epoch));
+    Ask::History {
+        channel: request.channel,
+        query: HistoryAsk { limit: request.limit, since, reverse: request.reverse },
+    }
+}
+
+/// A position that a client names. An epoch that cannot be one of ours must not become an empty one, which
+/// stands for whatever epoch the stream has; and nobody after this has to wonder how long it may be.
+fn since(offset: u64, epoch: &str) -> Since {
+    let could_be_ours = epoch.len() <= EPOCH_BYTES_MAX && epoch.bytes().all(|byte| byte.is_ascii_graphic());
+    Since { offset, epoch: Arc::from(if could_be_ours { epoch } else { NO_EPOCH }) }
 }

@@ -10,10 +10,10 @@ mod encode;
 use bytes::Bytes;
 use fanfare_proto::centrifuge::{json, protobuf};
 
-use self::encode::Outgoing;
+use self::encode::{Lists, Outgoing};
 use super::{Codec, Decoded};
 use crate::model::event::Event;
-use crate::model::wire::{Encode, Frame, WireKey};
+use crate::model::wire::{Encode, Form, Frame, WireKey};
 
 /// Text frames of JSON objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,9 +41,11 @@ impl Encode for Json {
     }
 
     fn encode(&self, event: &Event<'_>) -> Frame {
-        Frame::Text(match encode::outgoing(event) {
+        let lists = Lists { wire: self.key(), patched: Form::Delta, write: json::listed };
+        Frame::Text(match encode::outgoing(event, lists) {
             Outgoing::Ping => Bytes::from_static(json::EMPTY),
-            Outgoing::Publication(publication) => json::publication(&publication),
+            Outgoing::Publication(channel, publication) => json::publication(channel, &publication),
+            Outgoing::Answer(id, answer) => json::answer(id, &answer),
             Outgoing::Reply(reply) => json::reply(&reply),
         })
     }
@@ -55,9 +57,12 @@ impl Encode for Protobuf {
     }
 
     fn encode(&self, event: &Event<'_>) -> Frame {
-        Frame::Binary(match encode::outgoing(event) {
+        // Bytes are bytes here, whatever the subscription has agreed to.
+        let lists = Lists { wire: self.key(), patched: Form::Plain, write: protobuf::listed };
+        Frame::Binary(match encode::outgoing(event, lists) {
             Outgoing::Ping => Bytes::from_static(protobuf::EMPTY),
-            Outgoing::Publication(publication) => protobuf::publication(&publication),
+            Outgoing::Publication(channel, publication) => protobuf::publication(channel, &publication),
+            Outgoing::Answer(id, answer) => protobuf::answer(id, &answer),
             Outgoing::Reply(reply) => protobuf::reply(&reply),
         })
     }

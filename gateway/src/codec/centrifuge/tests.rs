@@ -8,9 +8,11 @@ use fanfare_proto::centrifuge::schema;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use super::*;
-use crate::model::command::{Ask, Command, Connect, HistoryAsk, Subscribe};
+use crate::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
 use crate::model::event::{Connected, Push, Reply, Subscribed};
 use crate::model::{ChannelName, ClientInfo, ConnectionId, NodeId, Position, Publication, SessionId, UserId};
+
+mod stream;
 
 const CLIENT: &str = "6b0f9a86-5f0e-4b8e-9d5b-0d1a3b5c7e90";
 
@@ -60,7 +62,7 @@ fn each_command_has_its_meaning() {
         (r#"{"id":1,"presence_stats":{"channel":"news"}}"#, Ask::PresenceStats { channel: channel() }),
         (
             r#"{"id":1,"history":{"channel":"news","limit":3}}"#,
-            Ask::History { channel: channel(), query: HistoryAsk::default() },
+            Ask::History { channel: channel(), query: HistoryAsk { limit: 3, ..HistoryAsk::default() } },
         ),
         (r#"{"id":1,"rpc":{"method":"m","data":1}}"#, Ask::Rpc { method: "m".into(), data: data("1") }),
         (r#"{"id":1,"send":{"data":1}}"#, Ask::Send { data: data("1") }),
@@ -79,7 +81,8 @@ fn each_command_has_its_meaning() {
 #[test]
 fn connect_brings_token_data_name_version_and_subscriptions() {
     let frame = r#"{"id":1,"connect":{"token":"t","data":{"a":1},"name":"js","version":"5","subs":{"news":{"recover":true,"offset":7,"epoch":"e"}}}}"#;
-    let news = Subscribe { channel: "news".into(), ..Subscribe::default() };
+    let recover = Some(Since { offset: 7, epoch: "e".into() });
+    let news = Subscribe { channel: "news".into(), recover, ..Subscribe::default() };
     let connect = Connect {
         token: "t".into(),
         data: data(r#"{"a":1}"#),
@@ -91,8 +94,8 @@ fn connect_brings_token_data_name_version_and_subscriptions() {
 }
 
 #[test]
-fn subscribe_with_recovery_delta_or_filter_just_subscribes() {
-    let frame = r#"{"id":1,"subscribe":{"channel":"news","token":"t","data":[],"recover":true,"epoch":"e","offset":9,"positioned":true,"recoverable":true,"join_leave":true,"delta":"fossil","tf":{"key":"k","cmp":"eq","val":"v"},"flag":1}}"#;
+fn a_subscribe_with_a_filter_just_subscribes() {
+    let frame = r#"{"id":1,"subscribe":{"channel":"news","token":"t","data":[],"tf":{"key":"k","cmp":"eq","val":"v"},"flag":1}}"#;
     let subscribe = Subscribe { channel: "news".into(), token: "t".into(), data: data("[]"), ..Subscribe::default() };
     assert_eq!(asked(frame), Ask::Subscribe(subscribe));
 }

@@ -49,3 +49,18 @@ export function next(emitter, event, { fits = () => true, withinMs = 10_000 } = 
     emitter.on(event, listener);
   });
 }
+
+// The next `count` events of that name, as a promise with a deadline. Later ones are added to its list.
+export function collect(emitter, event, count, { withinMs = 10_000 } = {}) {
+  const contexts = [];
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`${contexts.length} '${event}' within ${withinMs} ms, not ${count}`));
+    const timer = setTimeout(late, withinMs);
+    emitter.on(event, (context) => {
+      contexts.push(context);
+      if (contexts.length < count) return;
+      clearTimeout(timer);
+      resolve(contexts);
+    });
+  });
+}

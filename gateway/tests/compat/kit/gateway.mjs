@@ -60,7 +60,8 @@ export class Gateway {
     await writeFile(file, config);
     const [port, internalPort] = [await freePort(), await freePort()];
     const gateway = new Gateway();
-    Object.assign(gateway, { name, directory, file, port, internalPort });
+    const apiKey = /^\[api\]\nkey = "(.*)"$/m.exec(config)?.[1];
+    Object.assign(gateway, { name, directory, file, port, internalPort, apiKey });
     gateway.process = spawn(
       binary('FANFARE_GATEWAY'),
       ['serve', '-c', file, '--listen', `127.0.0.1:${port}`, '--internal-listen', `127.0.0.1:${internalPort}`],
@@ -111,7 +112,7 @@ export class Gateway {
   async api(method, body) {
     const response = await fetch(`${this.url}/api/${method}`, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'X-API-Key': API_KEY },
+      headers: { 'Content-Type': 'application/json', 'X-API-Key': this.apiKey },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(10_000),
     });

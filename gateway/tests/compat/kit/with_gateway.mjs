@@ -4,11 +4,11 @@
 
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { API_KEY, Gateway } from './gateway.mjs';
+import { Gateway } from './gateway.mjs';
 
 const [config, command, ...args] = process.argv.slice(2);
 const gateway = await Gateway.start(await readFile(config, 'utf8'));
-const values = { '{url}': gateway.url, '{websocket}': gateway.websocket, '{key}': API_KEY };
+const values = { '{url}': gateway.url, '{websocket}': gateway.websocket, '{key}': gateway.apiKey };
 const filled = args.map((arg) => arg.replace(/\{\w+\}/g, (name) => values[name] ?? name));
 const child = spawn(command, filled, { stdio: 'inherit' });
 const code = await new Promise((resolve) => child.once('exit', resolve));

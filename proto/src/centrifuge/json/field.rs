@@ -96,4 +96,11 @@ pub(in crate::centrifuge) mod raw {
             Err(_) => serializer.serialize_none(),
         }
     }
+
+    /// What [`serialize`] writes.
+    pub(in crate::centrifuge) fn line(value: &Bytes) -> Bytes {
+        let line = data::normalise_json(value.clone()).unwrap_or_default();
+        let text = serde_json::from_slice::<&RawValue>(&line).map(RawValue::get);
+        text.map_or(Bytes::from_static(b"null"), |text| line.slice_ref(text.as_bytes()))
+    }
 }

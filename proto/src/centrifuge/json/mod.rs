@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use self::write::{Count, Object, Out};
 use super::command::{Command, CommandError};
-use super::reply::Publication;
+use super::reply::{Answer, Connected, Data, Publication, Subscribed};
 use super::schema;
 
 pub(super) mod field;
@@ -74,24 +74,54 @@ fn print(message: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(message).expect("messages of the schema can be written").into()
 }
 
-/// Writes a publication, without a line feed, allocating once. Payloads are trusted to be
-/// JSON on one line.
+/// Writes a publication to a channel's subscribers, without a line feed, allocating once. Payloads are
+/// trusted to be JSON on one line.
 #[must_use]
-pub fn publication(publication: &Publication<'_>) -> Bytes {
-    let mut size = Count(0);
-    write_publication(publication, &mut size);
-    let mut out = BytesMut::with_capacity(size.0);
-    write_publication(publication, &mut out);
+pub fn publication(channel: &str, publication: &Publication<'_>) -> Bytes {
+    let mut out = measured(|size| write_push(channel, publication, size));
+    write_push(channel, publication, &mut out);
     out.freeze()
 }
 
-/// In the order of the schema, so that the bytes are those of [`reply`].
-fn write_publication(publication: &Publication<'_>, out: &mut impl Out) {
+/// Writes a publication as answers hold it, allocating once.
+#[must_use]
+pub fn listed(publication: &Publication<'_>) -> Bytes {
+    let mut out = measured(|size| write_publication(publication, Object::open(size)));
+    write_publication(publication, Object::open(&mut out));
+    out.freeze()
+}
+
+/// Writes an answer that may hold publications, without a line feed, allocating once.
+#[must_use]
+pub fn answer(id: u32, answer: &Answer<'_>) -> Bytes {
+    let mut out = measured(|size| write_answer(id, answer, size));
+    write_answer(id, answer, &mut out);
+    out.freeze()
+}
+
+/// A buffer for what is written.
+fn measured(write: impl FnOnce(&mut Count)) -> BytesMut {
+    let mut size = Count(0);
+    write(&mut size);
+    BytesMut::with_capacity(size.0)
+}
+
+// All in the order of the schema, so that the bytes are those of `reply`.
+
+fn write_push(channel: &str, publication: &Publication<'_>, out: &mut impl Out) {
     let mut reply = Object::open(out);
     let mut push = reply.object("push");
-    push.text("channel", publication.channel);
-    let mut body = push.object("pub");
-    body.raw("data", publication.data);
+    push.text("channel", channel);
+    write_publication(publication, push.object("pub"));
+    push.close();
+    reply.close();
+}
+
+fn write_publication(publication: &Publication<'_>, mut body: Object<'_, impl Out>) {
+    match publication.data {
+        Data::Plain(json) => body.raw("data", json),
+        Data::Whole(text) | Data::Patch(text) => body.text_of("data", text),
+    }
     if let Some(info) = &publication.info {
         let mut object = body.object("info");
         object.text("user", info.user);
@@ -108,11 +138,63 @@ fn write_publication(publication: &Publication<'_>, out: &mut impl Out) {
         }
         tags.close();
     }
+    body.flag("delta", publication.data.is_patch());
     body.number("time", publication.time.into());
     body.text("epoch", publication.epoch);
     body.close();
-    push.close();
+}
+
+fn write_answer(id: u32, answer: &Answer<'_>, out: &mut impl Out) {
+    let mut reply = Object::open(out);
+    reply.number("id", id.into());
+    match answer {
+        Answer::Connect(connected) => write_connected(connected, reply.object("connect")),
+        Answer::Subscribe(subscribed) => write_subscribed(subscribed, reply.object("subscribe")),
+        Answer::History(history) => {
+            let mut body = reply.object("history");
+            body.list("publications", &history.publications);
+            body.text("epoch", history.epoch);
+            body.number("offset", history.offset.into());
+            body.close();
+        }
+    }
     reply.close();
+}
+
+fn write_connected(connected: &Connected<'_>, mut body: Object<'_, impl Out>) {
+    body.text("client", &connected.client);
+    body.text("version", connected.version);
+    body.flag("expires", connected.expires);
+    body.number("ttl", connected.ttl.into());
+    body.data("data", &connected.data);
+    if !connected.subs.is_empty() {
+        let mut subs = body.object("subs");
+        for (channel, subscribed) in &connected.subs {
+            write_subscribed(subscribed, subs.foreign_object(channel));
+        }
+        subs.close();
+    }
+    body.number("ping", connected.ping.into());
+    body.flag("pong", connected.pong);
+    body.text("session", &connected.session);
+    body.text("node", &connected.node);
+    body.number("time", connected.time.into());
+    body.close();
+}
+
+fn write_subscribed(subscribed: &Subscribed<'_>, mut body: Object<'_, impl Out>) {
+    body.flag("expires", subscribed.expires);
+    body.number("ttl", subscribed.ttl.into());
+    body.flag("recoverable", subscribed.recoverable);
+    body.text("epoch", subscribed.epoch);
+    body.list("publications", &subscribed.publications);
+    body.flag("recovered", subscribed.recovered);
+    body.number("offset", subscribed.offset.into());
+    body.flag("positioned", subscribed.positioned);
+    body.data("data", &subscribed.data);
+    body.flag("was_recovering", subscribed.was_recovering);
+    body.flag("delta", subscribed.delta);
+    body.close();
 }
 
 /// A message at the top of a frame: an object, never an array of its fields.

@@ -1,7 +1,9 @@
-//! Writes JSON by hand, for the one message that must be written fast. What is written can be measured
+//! Writes JSON by hand, for the messages that must be written fast. What is written can be measured
 //! first, by the same code, so that the buffer has exactly the right size.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::field::raw;
 
 /// Takes bytes.
 pub(super) trait Out {
@@ -54,11 +56,50 @@ impl<'a, O: Out> Object<'a, O> {
         Object::open(self.out)
     }
 
+    /// An object within whose name is not ours.
+    pub(super) fn foreign_object(&mut self, name: &str) -> Object<'_, O> {
+        self.foreign_name(name);
+        Object::open(self.out)
+    }
+
+    /// Values that are written already, unless there are none.
+    pub(super) fn list(&mut self, name: &str, values: &[&[u8]]) {
+        let Some((first, others)) = values.split_first() else { return };
+        self.name(name);
+        self.out.put(b"[");
+        self.out.put(first);
+        for value in others {
+            self.out.put(b",");
+            self.out.put(value);
+        }
+        self.out.put(b"]");
+    }
+
+    /// What is true; what is not is not written.
+    pub(super) fn flag(&mut self, name: &str, is_true: bool) {
+        if is_true {
+            self.name(name);
+            self.out.put(b"true");
+        }
+    }
+
     /// Text, unless empty.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
             self.name(name);
             put_string(self.out, text);
+        }
+    }
+
+    /// Text that should be UTF-8, unless empty. What is not, is replaced rather than breaking the frame.
+    pub(super) fn text_of(&mut self, name: &str, text: &[u8]) {
+        self.text(name, &String::from_utf8_lossy(text));
+    }
+
+    /// An application's payload that nobody has looked at yet, unless empty.
+    pub(super) fn data(&mut self, name: &str, data: &Bytes) {
+        if !data.is_empty() {
+            self.raw(name, &raw::line(data));
         }
     }
 
@@ -80,12 +121,16 @@ impl<'a, O: Out> Object<'a, O> {
 
     /// A name that is not ours, and text, also when empty.
     pub(super) fn entry(&mut self, name: &str, text: &str) {
+        self.foreign_name(name);
+        put_string(self.out, text);
+    }
+
+    fn foreign_name(&mut self, name: &str) {
         // The separator ends with the quote that `put_string` brings.
         self.out.put(&self.separator[..1]);
         self.separator = b",\"";
         put_string(self.out, name);
         self.out.put(b":");
-        put_string(self.out, text);
     }
 }
 

@@ -22,12 +22,17 @@ class RequestError extends Error {
 }
 
 /**
- * One connection that renews itself. `events` has the callbacks `state(state, detail)`,
- * `publication(channel, publication)` and `connected(result)`.
+ * One connection that renews itself, and asks for what it has missed. `events` has the callbacks
+ * `state(state, detail)`, `connected(result)`, `subscribed(channel, result)`,
+ * `publication(channel, publication)`, `joined(channel, info)` and `left(channel, info)`.
  */
 class Client {
   #events; #url; #fetchToken; #socket; #token; #retryTimer; #pingTimer; #refreshTimer;
   #channels = new Set();
+  // Those to which the gateway subscribes by itself.
+  #serverSide = [];
+  // What was seen last of each channel that can be recovered: `{ epoch, offset }`.
+  #positions = new Map();
   #calls = new Map();
   #lastId = 0;
   #failures = 0;
@@ -51,6 +56,16 @@ class Client {
 
   publish(channel, data) {
     return this.#call("publish", { channel, data });
+  }
+
+  /** Who is on a channel: `{ client: info }`. */
+  async presence(channel) {
+    return (await this.#call("presence", { channel })).presence ?? {};
+  }
+
+  /** The latest publications of a channel, from old to new. */
+  async latest(channel, limit) {
+    return ((await this.#call("history", { channel, limit, reverse: true })).publications ?? []).reverse();
   }
 
   /**
@@ -95,7 +110,11 @@ class Client {
   async #greet(socket) {
     let result;
     try {
-      result = await this.#call("connect", { token: this.#token, name: "demo" });
+      const subs = Object.fromEntries(this.#serverSide.map((channel) => [channel, this.#since(channel)]));
+      result = await this.#call("connect", { token: this.#token, name: "demo", subs }, ({ subs }) => {
+        this.#serverSide = Object.keys(subs ?? {});
+        for (const channel of this.#serverSide) this.#enter(channel, subs[channel]);
+      });
     } catch (error) {
       // Also an expired token ends here: the next try brings a new one.
       this.#token = undefined;
@@ -107,21 +126,40 @@ class Client {
     this.#pingEveryMs = (result.ping ?? 25) * 1000;
     this.#expectPing(this.#pingEveryMs + PING_GRACE_MS);
     if (result.expires) this.#refreshIn(result.ttl);
-    const held = Object.keys(result.subs ?? {});
-    for (const channel of this.#channels) {
-      if (!held.includes(channel)) this.#subscribe(channel);
-    }
     this.#events.state("connected", "");
     this.#events.connected(result);
+    for (const channel of this.#channels) {
+      if (!this.#serverSide.includes(channel)) this.#subscribe(channel);
+    }
   }
 
   async #subscribe(channel) {
     try {
-      await this.#call("subscribe", { channel });
+      await this.#call("subscribe", { channel, ...this.#since(channel) }, (result) => this.#enter(channel, result));
     } catch (error) {
       if (error.code !== TEMPORARY) return;
       setTimeout(() => this.#ready && this.#subscribe(channel), RETRY_MAX_MS * (0.5 + Math.random() / 2));
     }
+  }
+
+  /** What asks for all that has come since. */
+  #since(channel) {
+    const position = this.#positions.get(channel);
+    return position ? { recover: true, ...position } : {};
+  }
+
+  /** A subscription begins, with what was missed if it was asked for and is still there. */
+  #enter(channel, result) {
+    if (result.recoverable) this.#positions.set(channel, { epoch: result.epoch ?? "", offset: result.offset ?? 0 });
+    else this.#positions.delete(channel);
+    this.#events.subscribed(channel, result);
+    for (const publication of result.publications ?? []) this.#hear(channel, publication);
+  }
+
+  #hear(channel, publication) {
+    const position = this.#positions.get(channel);
+    if (position && publication.offset) position.offset = publication.offset;
+    this.#events.publication(channel, publication);
   }
 
   #refreshIn(seconds) {
@@ -138,14 +176,17 @@ class Client {
     }, Math.min(Math.max(1, seconds - 5) * 1000, 2 ** 31 - 1));
   }
 
-  /** Sends a command; resolves with its result. */
-  #call(method, params) {
+  /**
+   * Sends a command; resolves with its result. `take` gets it first, before anything else of the same
+   * frame is looked at: a promise's turn comes only after that.
+   */
+  #call(method, params, take) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return Promise.reject(new RequestError(0, "not connected"));
     const id = ++this.#lastId;
     this.#socket.send(JSON.stringify({ id, [method]: params }));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#settle(id, { error: { code: 0, message: "no answer in time" } }), CALL_TIMEOUT_MS);
-      this.#calls.set(id, { method, resolve, reject, timer });
+      this.#calls.set(id, { method, resolve, reject, take, timer });
     });
   }
 
@@ -154,8 +195,10 @@ class Client {
     if (!call) return;
     this.#calls.delete(id);
     clearTimeout(call.timer);
-    if (reply.error) call.reject(new RequestError(reply.error.code, reply.error.message));
-    else call.resolve(reply[call.method] ?? {});
+    if (reply.error) return call.reject(new RequestError(reply.error.code, reply.error.message));
+    const result = reply[call.method] ?? {};
+    call.take?.(result);
+    call.resolve(result);
   }
 
   /** A frame has one JSON object on each line: a reply (with an id), a push, or `{}`, a ping. */
@@ -175,8 +218,10 @@ class Client {
     this.#expectPing(this.#pingEveryMs + PING_GRACE_MS);
   }
 
-  #push({ channel, pub, unsubscribe }) {
-    if (pub) this.#events.publication(channel, pub);
+  #push({ channel, pub, join, leave, unsubscribe }) {
+    if (pub) this.#hear(channel, pub);
+    if (join) this.#events.joined(channel, join.info);
+    if (leave) this.#events.left(channel, leave.info);
     // From 2500 on: publications may be missing, subscribe again.
     if (unsubscribe?.code >= 2500) this.#subscribe(channel);
   }
@@ -229,6 +274,8 @@ class Client {
 
 const NAME = /^[A-Za-z0-9_-]{1,32}$/;
 const CHAT_LINES_MAX = 200;
+const CHAT_LINES_BEFORE = 20;
+const NAMES_SHOWN = 8;
 const NOTES_MAX = 50;
 const SAMPLES_MAX = 60;
 
@@ -302,10 +349,72 @@ function notice(text) {
   say(make("li", text, "notice"));
 }
 
-function hearChat({ data, info }) {
+/** The last line that is shown, of which life of the channel. */
+const shown = { epoch: "", offset: 0 };
+
+function chatLine({ data, info, offset }) {
   const item = make("li", "", info?.user === name ? "mine" : "");
   item.append(make("b", info?.user || "backend"), words(data));
-  say(item);
+  if (offset) shown.offset = offset;
+  return item;
+}
+
+/** After a reconnect, what was missed comes by itself; a new page asks for what was said before it came. */
+async function enterChat({ epoch = "", offset = 0, was_recovering: again, recovered }) {
+  const before = shown.epoch === epoch ? shown.offset : 0;
+  shown.epoch = epoch;
+  if (again && recovered) return;
+  if (again) notice("Some of what was said meanwhile is lost.");
+  const place = make("li", "", "notice");
+  place.hidden = true;
+  say(place);
+  try {
+    const lines = await client.latest("chat", CHAT_LINES_BEFORE);
+    // What is newer than the subscription comes live.
+    const missed = lines.filter((line) => line.offset > before && line.offset <= offset);
+    const last = shown.offset;
+    place.replaceWith(...missed.map(chatLine));
+    shown.offset = Math.max(last, offset);
+    $("chat-log").scrollTop = $("chat-log").scrollHeight;
+  } catch {
+    // Where there is no history, the room begins now.
+    place.remove();
+  }
+}
+
+// -- who is in the chat, by connection
+
+let here = new Map();
+
+async function lookAround() {
+  try {
+    const present = await client.presence("chat");
+    here = new Map(Object.values(present).map(({ client, user }) => [client, user ?? ""]));
+  } catch {
+    here = new Map();
+  }
+  showHere();
+}
+
+const isHere = (user) => [...here.values()].includes(user);
+
+function hearJoined({ client, user = "" }) {
+  if (!isHere(user) && user !== name) notice(`${user || "Somebody"} has come.`);
+  here.set(client, user);
+  showHere();
+}
+
+function hearLeft({ client, user = "" }) {
+  here.delete(client);
+  if (!isHere(user) && user !== name) notice(`${user || "Somebody"} has left.`);
+  showHere();
+}
+
+function showHere() {
+  const users = [...new Set(here.values())].map((user) => user || "anonymous").sort();
+  const more = users.length - NAMES_SHOWN;
+  const names = users.slice(0, NAMES_SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  $("here").textContent = users.length === 0 ? "" : `${users.length} here: ${names}`;
 }
 
 $("chat-form").addEventListener("submit", async (event) => {
@@ -435,9 +544,16 @@ function join(user) {
       $("state-detail").textContent = `to ${location.host} as ${user}`;
       measure();
     },
+    subscribed: (channel, result) => {
+      if (channel !== "chat") return;
+      enterChat(result);
+      lookAround();
+    },
+    joined: (channel, info) => channel === "chat" && hearJoined(info),
+    left: (channel, info) => channel === "chat" && hearLeft(info),
     publication: (channel, publication) => {
       heard += 1;
-      if (channel === "chat") hearChat(publication);
+      if (channel === "chat") say(chatLine(publication));
       else if (channel === "ticker") hearTicker(publication);
       else if (channel === personal) hearNote(publication);
     },

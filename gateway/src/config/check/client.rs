@@ -1,0 +1,131 @@
+//! What was written about clients.
+
+use std::time::Duration;
+
+use super::Checker;
+use crate::config::raw::{RawClient, RawPersonalChannel};
+use crate::config::section::{ChannelConfig, ClientConfig, PersonalChannel};
+use crate::model::ByteSize;
+
+impl Checker<'_> {
+    pub(super) fn client(
+        &mut self,
+        raw: RawClient,
+        personal: RawPersonalChannel,
+        channel: &ChannelConfig,
+    ) -> ClientConfig {
+        if raw.insecure {
+            self.warn("client.insecure", "EVERYONE MAY DO EVERYTHING, tokens or not. Never use it outside of tests");
+        }
+        self.origins(&raw.allowed_origins);
+        if let Some(parameter) = &raw.token_query_parameter {
+            if !parameter.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+                let text = format!("{parameter:?} is not a parameter's name: write letters, digits, `-`, `_`");
+                self.problem("client.token_query_parameter", text);
+            }
+            self.warn("client.token_query_parameter", "tokens in URLs reach logs: only for tools that need it");
+        }
+        self.pings(raw.ping_interval, raw.pong_timeout);
+        self.not_zero("client.stale_close_delay", raw.stale_close_delay);
+        let (kib, mib) = (ByteSize::kib, ByteSize::mib);
+        self.size_between("client.message_size_limit", raw.message_size_limit, kib(1), mib(16));
+        self.size_between("client.queue_max_size", raw.queue_max_size, kib(2), mib(1024));
+        if raw.queue_max_size.bytes() / 2 < raw.message_size_limit.bytes() {
+            let (queue, message) = (raw.queue_max_size, raw.message_size_limit);
+            let text = format!("{queue} is less than two messages of client.message_size_limit, {message}: raise it");
+            self.problem("client.queue_max_size", text);
+        }
+        self.between("client.channel_limit", raw.channel_limit, 1, 100_000);
+        ClientConfig {
+            insecure: raw.insecure,
+            allow_anonymous: raw.allow_anonymous,
+            allowed_origins: raw.allowed_origins,
+            token_query_parameter: raw.token_query_parameter,
+            ping_interval: raw.ping_interval,
+            pong_timeout: raw.pong_timeout,
+            stale_close_delay: raw.stale_close_delay,
+            expired_close_delay: raw.expired_close_delay,
+            expired_sub_close_delay: raw.expired_sub_close_delay,
+            queue_max_size: raw.queue_max_size,
+            message_size_limit: raw.message_size_limit,
+            channel_limit: raw.channel_limit,
+            subscribe_to_user_personal_channel: self.personal_channel(personal, channel),
+        }
+    }
+
+    fn origins(&mut self, origins: &[String]) {
+        let path = "client.allowed_origins";
+        for origin in origins {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            let good = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']));
+            if origin == "*" {
+                self.warn(path, "\"*\" lets pages of any origin connect");
+            } else if !good {
+                let text = format!("{origin:?} is not an origin: write scheme and host only, \"https://example.com\"");
+                self.problem(path, text);
+            }
+        }
+    }
+
+    fn pings(&mut self, interval: Duration, pong: Duration) {
+        if interval < Duration::from_secs(1) || interval.subsec_nanos() != 0 {
+            self.problem("client.ping_interval", "clients are told it in whole seconds: write \"1s\" or more");
+        }
+        self.not_zero("client.pong_timeout", pong);
+        if pong >= interval {
+            self.problem("client.pong_timeout", "is not shorter than client.ping_interval: shorten it");
+        }
+    }
+
+    fn personal_channel(&mut self, raw: RawPersonalChannel, channel: &ChannelConfig) -> PersonalChannel {
+        if let Some(namespace) = &raw.namespace
+            && !channel.namespaces.iter().any(|known| known.name == *namespace)
+        {
+            let text = format!("there is no namespace {namespace:?}: add a [[channel.namespace]] of that name");
+            self.problem("client.subscribe_to_user_personal_channel.namespace", text);
+        }
+        if raw.enabled {
+            self.personal_channels_are_personal(raw.namespace.as_deref(), channel);
+        }
+        PersonalChannel { enabled: raw.enabled, namespace: raw.namespace }
+    }
+
+    /// The name of a personal channel keeps others out only where names are looked at.
+    fn personal_channels_are_personal(&mut self, namespace: Option<&str>, channel: &ChannelConfig) {
+        let options = match namespace {
+            None => Some(&channel.default),
+            Some(name) => channel.namespaces.iter().find(|known| known.name == name).map(|known| &known.options),
+        };
+        let Some(options) = options else { return };
+        let open = [
+            (
+                options.allow_subscribe_for_client && !options.allow_user_limited_channels,
+                ("allow_subscribe_for_client", "read the personal channels of all others"),
+                "allow_user_limited_channels",
+            ),
+            (
+                options.allow_history_for_client && options.history.is_some(),
+                ("allow_history_for_client", "read the history of the personal channels of all others"),
+                "allow_history_for_subscriber",
+            ),
+            (
+                options.allow_presence_for_client && options.presence,
+                ("allow_presence_for_client", "ask who is on the personal channels of all others"),
+                "allow_presence_for_subscriber",
+            ),
+        ];
+        for (_, (key, could), fix) in open.into_iter().filter(|(open, ..)| *open) {
+            // One is to be added, the others to be put in the place of what opens too much.
+            let instead = if key == "allow_subscribe_for_client" { "" } else { " instead" };
+            let text = match namespace {
+                None => format!(
+                    "by channel.default.{key} every user could {could}: set channel.default.{fix} = true{instead}"
+                ),
+                Some(name) => format!(
+                    "by {key} of the namespace {name:?} every user could {could}: set {fix} = true there{instead}"
+                ),
+            };
+            self.problem("client.subscribe_to_user_personal_channel.enabled", text);
+        }
+    }
+}
