@@ -237,7 +237,10 @@ pub(crate) async fn inject(world: &mut World, fault: Fault, node: usize, dice: &
         Fault::SubscriptionsCut => task = Some(repeat(port, 50, &["CLIENT", "KILL", "TYPE", "pubsub"])),
         Fault::CommandsCut => task = Some(repeat(port, 50, &["CLIENT", "KILL", "TYPE", "normal"])),
         Fault::RedisFull => set(port, &[("maxmemory-policy", "noeviction"), ("maxmemory", "1mb")]).await,
-        Fault::RedisEvicts => set(port, &[("maxmemory-policy", "allkeys-lru"), ("maxmemory", "3mb")]).await,
+        Fault::RedisEvicts => {
+            world.recorder.push(Entry::Amnesia { over: false });
+            set(port, &[("maxmemory-policy", "allkeys-lru"), ("maxmemory", "3mb")]).await;
+        }
         Fault::ScriptsFlushed => task = Some(repeat(port, 100, &["SCRIPT", "FLUSH", "SYNC"])),
         Fault::Flushed => drop(command(port, &["FLUSHALL"]).await),
         Fault::StreamsDeleted => on_streams(port, |key| vec!["DEL".into(), key]).await,
@@ -300,7 +303,7 @@ pub(crate) async fn heal(world: &mut World, active: Active) {
         Fault::RedisFull => set(port, &[("maxmemory", "0")]).await,
         Fault::RedisEvicts => {
             set(port, &[("maxmemory", "0"), ("maxmemory-policy", "noeviction")]).await;
-            world.recorder.push(Entry::Amnesia);
+            world.recorder.push(Entry::Amnesia { over: true });
         }
         Fault::BuffersSmall => {
             set(port, &[("client-output-buffer-limit", "pubsub 32mb 8mb 60")]).await;

@@ -126,7 +126,8 @@ impl World {
             820..880 => self.answer(),
             880..970 if self.seats[client][channel].live => self.leave(client, channel),
             880..970 => self.come(client, channel),
-            970..985 => self.seats[client][channel].doubtful = true,
+            970..984 => self.seats[client][channel].doubtful = true,
+            984 => self.forget(channel),
             985..990 => self.flush(channel),
             990..995 => self.fail_over(channel),
             _ => {
@@ -146,14 +147,7 @@ impl World {
             1 => return self.say(Entry::Unknown { id }),
             _ => {}
         }
-        let stream = &mut self.streams[channel];
-        stream.top += 1;
-        let place = Place { epoch: stream.epoch, offset: stream.top };
-        stream.kept.insert(stream.top, (id, hash));
-        stream.kept.retain(|offset, _| offset + WINDOW > stream.top);
-        for seat in self.seats.iter_mut().map(|seats| &mut seats[channel]).filter(|seat| seat.live) {
-            seat.queue.push_back((place, id, hash));
-        }
+        let place = self.store(channel, id, hash);
         match self.dice.below(10) {
             0 => self.say(Entry::Unknown { id }),
             1 => self.acks.push(Entry::Acked { id, place: None }),
@@ -164,6 +158,19 @@ impl World {
             }
             _ => self.acks.push(Entry::Acked { id, place: Some(place) }),
         }
+    }
+
+    /// Numbers, keeps and sends.
+    fn store(&mut self, channel: usize, id: Id, hash: u64) -> Place {
+        let stream = &mut self.streams[channel];
+        stream.top += 1;
+        let place = Place { epoch: stream.epoch, offset: stream.top };
+        stream.kept.insert(stream.top, (id, hash));
+        stream.kept.retain(|offset, _| offset + WINDOW > stream.top);
+        for seat in self.seats.iter_mut().map(|seats| &mut seats[channel]).filter(|seat| seat.live) {
+            seat.queue.push_back((place, id, hash));
+        }
+        place
     }
 
     fn answer(&mut self) {
@@ -249,6 +256,17 @@ impl World {
             was_recovering,
         });
         (0..many).for_each(|_| self.deliver(client, channel));
+    }
+
+    /// Keys are forgotten, and one that is tried again is stored twice.
+    fn forget(&mut self, channel: usize) {
+        self.say(Entry::Amnesia { over: false });
+        let stream = &self.streams[channel];
+        let old = stream.kept.values().next().copied();
+        if let Some((id, hash)) = old {
+            self.store(channel, id, hash);
+        }
+        self.say(Entry::Amnesia { over: true });
     }
 
     /// All is lost on this channel, and numbering begins again.

@@ -165,7 +165,7 @@ impl<'a> Judge<'a> {
                 self.nodes.entry(node).or_default().baseline = Some((files, memory));
             }
             Entry::Settled { node, files, memory } => self.settled(node, files, memory),
-            Entry::Amnesia => self.amnesia = self.at,
+            Entry::Amnesia { over } => self.amnesia = if over { self.at } else { usize::MAX },
             Entry::Quiet => self.quiet(),
         }
     }

@@ -84,8 +84,9 @@ pub enum Entry {
     Baseline { node: Name, files: u64, memory: u64 },
     /// What it needs afterwards, with the same clients.
     Settled { node: Name, files: u64, memory: u64 },
-    /// The memory of idempotency keys may be lost: what was invoked before may be stored twice.
-    Amnesia,
+    /// From now on idempotency keys may be forgotten, or from now on no more are: what was invoked before
+    /// that end may be stored twice.
+    Amnesia { over: bool },
     /// All is healed, and everybody had time to get everything.
     Quiet,
 }
@@ -180,7 +181,8 @@ impl Log {
             Entry::Settled { node, files, memory } => {
                 write!(to, "{} settled: {files} files, {memory} bytes", self.text(*node))
             }
-            Entry::Amnesia => write!(to, "keys may be forgotten"),
+            Entry::Amnesia { over: false } => write!(to, "keys may be forgotten"),
+            Entry::Amnesia { over: true } => write!(to, "keys are remembered again"),
             Entry::Quiet => write!(to, "quiet"),
         }
     }
