@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -20,6 +18,7 @@ use crate::checker::{Entry, Id, Name, Place, Told};
 use crate::dice::Dice;
 use crate::recorder::{Names, Recorder, hash, id_in, payload};
 use crate::token;
+use crate::wire::{Line, Publication, Push, Refusal, Subscribed, Unsubscribed};
 
 /// For each step of coming back.
 const STEP_LIMIT: Duration = Duration::from_secs(5);
@@ -105,65 +104,6 @@ struct Client {
     next_command: u64,
     /// Publications that wait for their answer: command and publication.
     published: Vec<(u64, Id)>,
-}
-
-/// One line from the server. Fields that are not there are zero, as the protocol has it.
-#[derive(Debug, Deserialize)]
-struct Line<'a> {
-    #[serde(default)]
-    id: u64,
-    error: Option<Refusal>,
-    #[serde(borrow)]
-    subscribe: Option<Subscribed<'a>>,
-    #[serde(borrow)]
-    push: Option<Push<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Refusal {
-    code: u32,
-    #[serde(default)]
-    message: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Subscribed<'a> {
-    epoch: String,
-    offset: u64,
-    positioned: bool,
-    recoverable: bool,
-    recovered: bool,
-    was_recovering: bool,
-    #[serde(borrow)]
-    publications: Vec<Publication<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Push<'a> {
-    #[serde(default)]
-    channel: String,
-    #[serde(borrow, rename = "pub")]
-    publication: Option<Publication<'a>>,
-    unsubscribe: Option<Unsubscribed>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Publication<'a> {
-    #[serde(borrow)]
-    data: &'a RawValue,
-    #[serde(default)]
-    offset: u64,
-    #[serde(default)]
-    epoch: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Unsubscribed {
-    #[serde(default)]
-    code: u32,
-    #[serde(default)]
-    reason: String,
 }
 
 type Socket = WebSocketStream<TcpStream>;

@@ -33,6 +33,7 @@ mod official;
 mod prober;
 mod publisher;
 mod recorder;
+mod wire;
 mod world;
 
 /// Runs wait for each other: each wants the whole machine.

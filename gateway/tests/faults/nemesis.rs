@@ -1,5 +1,5 @@
 //! Who breaks things: a seeded schedule of faults, one to three at a time. Each has a name, a way in and a
-//! way back. Numbers are those of the table of faults in docs/operations/recovery.md.
+//! way back. R is for Redis, N for the network, G for gateways, C for clients.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -15,6 +15,13 @@ use crate::world::World;
 
 /// For one command to a Redis that may be paused, blocked or dead.
 const COMMAND_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a setting is tried that breaks something: another fault may have taken the server away, and
+/// then this one has no effect.
+const TRY: Duration = Duration::ZERO;
+
+/// How long one is tried that heals.
+const INSIST: Duration = Duration::from_secs(30);
 
 /// What can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -208,9 +215,7 @@ pub(crate) async fn rage(world: &mut World, faults: &[Fault], mut goes_on: impl 
             count += 1;
         }
         while !active.is_empty() {
-            // Those that are over, and then in the order of healing.
-            active.sort_by_key(|(until, active)| (*until, active.fault.order()));
-            let (until, one) = active.remove(0);
+            let (until, one) = active.remove(next(&active));
             tokio::time::sleep_until(until).await;
             heal(world, one).await;
         }
@@ -218,6 +223,16 @@ pub(crate) async fn rage(world: &mut World, faults: &[Fault], mut goes_on: impl 
     }
     println!("{}: {:>6} ms: {count} faults, all healed", world.run, world.recorder.now_ms());
     count
+}
+
+/// Which one is healed next: the first to be over, but settings not before there is a server to set.
+fn next(active: &[(Instant, Active)]) -> usize {
+    let server = active.iter().filter(|(_, one)| one.fault.room() == "server").map(|(until, _)| *until).max();
+    let due = |(until, one): &(Instant, Active)| {
+        let set = matches!(one.fault, Fault::RedisFull | Fault::RedisEvicts | Fault::BuffersSmall);
+        (server.filter(|_| set).map_or(*until, |server| server.max(*until)), one.fault.order())
+    };
+    (0..active.len()).min_by_key(|at| due(&active[*at])).expect("there is one")
 }
 
 /// Says what is not done here, and why, in words that `deploy/check/test` counts.
@@ -236,17 +251,17 @@ pub(crate) async fn inject(world: &mut World, fault: Fault, node: usize, dice: &
         Fault::RedisBlocked => task = Some(Repeated(tokio::spawn(block(port, dice.below(4))))),
         Fault::SubscriptionsCut => task = Some(repeat(port, 50, &["CLIENT", "KILL", "TYPE", "pubsub"])),
         Fault::CommandsCut => task = Some(repeat(port, 50, &["CLIENT", "KILL", "TYPE", "normal"])),
-        Fault::RedisFull => set(port, &[("maxmemory-policy", "noeviction"), ("maxmemory", "1mb")]).await,
+        Fault::RedisFull => set(port, TRY, &[("maxmemory-policy", "noeviction"), ("maxmemory", "1mb")]).await,
         Fault::RedisEvicts => {
             world.recorder.push(Entry::Amnesia { over: false });
-            set(port, &[("maxmemory-policy", "allkeys-lru"), ("maxmemory", "3mb")]).await;
+            set(port, TRY, &[("maxmemory-policy", "allkeys-lru"), ("maxmemory", "3mb")]).await;
         }
         Fault::ScriptsFlushed => task = Some(repeat(port, 100, &["SCRIPT", "FLUSH", "SYNC"])),
         Fault::Flushed => drop(command(port, &["FLUSHALL"]).await),
         Fault::StreamsDeleted => on_streams(port, |key| vec!["DEL".into(), key]).await,
         Fault::StreamsTrimmed => on_streams(port, |key| vec!["XTRIM".into(), key, "MAXLEN".into(), "0".into()]).await,
         Fault::BuffersSmall => {
-            set(port, &[("client-output-buffer-limit", "pubsub 64kb 32kb 1")]).await;
+            set(port, TRY, &[("client-output-buffer-limit", "pubsub 64kb 32kb 1")]).await;
             // So that something heaps up.
             world.links[node].set(Weather::default(), Weather::throttle(30_000));
         }
@@ -300,13 +315,13 @@ pub(crate) async fn heal(world: &mut World, active: Active) {
                 drop(command(port, words).await);
             }
         }
-        Fault::RedisFull => set(port, &[("maxmemory", "0")]).await,
+        Fault::RedisFull => set(port, INSIST, &[("maxmemory", "0")]).await,
         Fault::RedisEvicts => {
-            set(port, &[("maxmemory", "0"), ("maxmemory-policy", "noeviction")]).await;
+            set(port, INSIST, &[("maxmemory", "0"), ("maxmemory-policy", "noeviction")]).await;
             world.recorder.push(Entry::Amnesia { over: true });
         }
         Fault::BuffersSmall => {
-            set(port, &[("client-output-buffer-limit", "pubsub 32mb 8mb 60")]).await;
+            set(port, INSIST, &[("client-output-buffer-limit", "pubsub 32mb 8mb 60")]).await;
             world.links[node].heal();
         }
         Fault::BadWeather => world.links[node].heal(),
@@ -346,11 +361,10 @@ pub(crate) async fn command(port: u16, words: &[&str]) -> Option<redis::Value> {
     timeout(COMMAND_LIMIT, ask).await.ok().flatten()
 }
 
-/// Settings; tried until Redis is there to take them.
-async fn set(port: u16, settings: &[(&str, &str)]) {
+/// Settings; tried for a while if Redis is not there to take them.
+async fn set(port: u16, patience: Duration, settings: &[(&str, &str)]) {
+    let deadline = Instant::now() + patience;
     for (name, value) in settings {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        // A server that does not come back has lost its settings, too.
         while command(port, &["CONFIG", "SET", name, value]).await.is_none() && Instant::now() < deadline {
             sleep(Duration::from_millis(50)).await;
         }

@@ -208,8 +208,13 @@ impl World {
 
     /// Adds a publisher.
     pub(crate) fn publisher(&mut self, channels: &[String], batch: usize, pace: Duration) {
-        channels.iter().for_each(|channel| self.uses(channel));
         let padding = self.dice.below(80);
+        self.publisher_of(channels, batch, pace, padding);
+    }
+
+    /// The same, with payloads of about that many bytes.
+    pub(crate) fn publisher_of(&mut self, channels: &[String], batch: usize, pace: Duration, padding: usize) {
+        channels.iter().for_each(|channel| self.uses(channel));
         let task = Task { nodes: self.addresses(), channels: channels.to_vec(), batch, pace, padding };
         self.publishers.push(tokio::spawn(publisher::work(task, self.press.clone(), self.dice.fork())));
     }
@@ -233,14 +238,23 @@ impl World {
         self.press.acked.load(Ordering::Relaxed)
     }
 
-    /// Waits until everybody is where they shall be.
-    pub(crate) async fn all_subscribed(&self) {
-        self.until("everybody is subscribed", |now| now.live).await;
+    /// The sum of a metric over all nodes.
+    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let mut sum = 0.0;
+        for node in &self.nodes {
+            sum += node.metric(name, labels).await;
+        }
+        sum
     }
 
-    /// Waits until something holds for all seats; says who is missing if that takes too long.
-    pub(crate) async fn until(&self, what: &str, holds: impl Fn(Seen) -> bool) {
-        let late = self.late(REST_LIMIT, |_, seen| holds(seen)).await;
+    /// Waits until everybody is where they shall be.
+    pub(crate) async fn all_subscribed(&self) {
+        self.until("everybody is subscribed", |_, now| now.live).await;
+    }
+
+    /// Waits until something holds for all seats.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(Name, Seen) -> bool) {
+        let late = self.late(REST_LIMIT, holds).await;
         assert!(late.is_empty(), "{}: not within {REST_LIMIT:?}: {what}: {late:?}", self.run);
     }
 
@@ -290,6 +304,10 @@ impl World {
             client.await.unwrap();
         }
         self.officials.drain(..).for_each(Officials::leave);
+        for code in ["3004", "3008", "3010", "3012"] {
+            let count = self.metric("fanfare_disconnects_total", &format!("code=\"{code}\"")).await;
+            println!("{}: closed with {code}: {count} (by processes that live)", self.run);
+        }
         self.measure().await;
         let report = self.recorder.judge(&self.run, LIMITS);
         assert!(late.is_empty(), "{}: did not come to rest: {late:?}", self.run);

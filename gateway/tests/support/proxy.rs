@@ -25,7 +25,7 @@ use crate::dice::Dice;
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// Pieces under way in one direction of a connection; the sender waits when so many are.
-const PIECES_MAX: usize = 256;
+const PIECES_MAX: usize = 16;
 
 /// What happens to bytes in one direction. Nothing, by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -126,8 +126,8 @@ impl World {
             820..880 => self.answer(),
             880..970 if self.seats[client][channel].live => self.leave(client, channel),
             880..970 => self.come(client, channel),
-            970..984 => self.seats[client][channel].doubtful = true,
-            984 => self.forget(channel),
+            970..980 => self.seats[client][channel].doubtful = true,
+            980..985 => self.forget(channel),
             985..990 => self.flush(channel),
             990..995 => self.fail_over(channel),
             _ => {

@@ -14,7 +14,7 @@ const TAIL_MAX: usize = 10_000;
 /// What is still well.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How old the last canary may be when a node says that it is ready.
+    /// For how long a node may say that it is ready while no canary comes through.
     pub canary_ms: u64,
     /// Files above the baseline.
     pub files: u64,
@@ -76,6 +76,8 @@ struct Publication {
 #[derive(Debug, Default)]
 struct Node {
     canary_ms: u64,
+    /// When it began to say that it is ready; none: it said no.
+    ready_ms: Option<u64>,
     baseline: Option<(u64, u64)>,
     settled: bool,
 }
@@ -338,9 +340,17 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What comes first when an outage is over, the node's own canary or ours, is not ours to say: silence
+    /// counts from when the node began to say that it is ready.
     fn ready(&mut self, node: Name, ready: bool, now_ms: u64) {
-        let silent_ms = now_ms.saturating_sub(self.nodes.entry(node).or_default().canary_ms);
-        if ready && silent_ms > self.limits.canary_ms {
+        let known = self.nodes.entry(node).or_default();
+        if !ready {
+            known.ready_ms = None;
+            return;
+        }
+        let since_ms = *known.ready_ms.get_or_insert(now_ms);
+        let silent_ms = now_ms.saturating_sub(known.canary_ms.max(since_ms));
+        if silent_ms > self.limits.canary_ms {
             self.blame(Invariant::I8, |log| {
                 format!("{} says it is ready, and its canary was silent for {silent_ms} ms", log.text(node))
             });

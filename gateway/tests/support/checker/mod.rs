@@ -10,7 +10,7 @@
 //! | I5 | a discontinuity is told, with a reason |
 //! | I6 | nothing is delivered where it was not published, or to those who are not subscribed |
 //! | I7 | a node's memory and files return to their baseline |
-//! | I8 | a node says that it is ready only if the canary was delivered lately |
+//! | I8 | a node goes on saying that it is ready only while canaries come through |
 //!
 //! A subscriber *claims continuity* from the position in the reply to its subscribe on, through every
 //! reconnect that was answered with `recovered`, until it is told otherwise. Offsets have no holes, so a
@@ -31,6 +31,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
 pub use judge::{Limits, Report, check};
+pub use plant::{KINDS, plant};
 
 /// A channel, epoch, client or node: the number of a text in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,22 +5,32 @@
 use std::collections::HashMap;
 
 use super::Invariant::{self, I1, I2, I3, I4, I5, I6, I7, I8};
-use super::{Entry, Id, Line, Log, Name, Place, Told};
+use super::{Entry, Id, Line, Log, Name, Place, Report, Told};
 use crate::dice::Dice;
 
 /// The kit's own mistakes.
 const KIT: Invariant = Invariant::Log;
 
+impl Kind {
+    /// What is wrong with a verdict on a log that has been broken so; none: it found that, and only that.
+    pub fn missed(&self, report: &Report) -> Option<String> {
+        let found: Vec<Invariant> = report.broken.keys().copied().collect();
+        let strange = found.iter().any(|found| *found != self.breaks && !self.also.contains(found));
+        let missed = !found.contains(&self.breaks) || strange;
+        missed.then(|| format!("{:?} {:?}: found {found:?}", self.breaks, self.name))
+    }
+}
+
 type Mutation = fn(&mut Planter) -> Option<()>;
 
 /// What was done to a log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kind {
-    pub(super) name: &'static str,
+pub struct Kind {
+    pub name: &'static str,
     /// What must be found.
-    pub(super) breaks: Invariant,
+    pub breaks: Invariant,
     /// What may be found beside it, as a consequence.
-    pub(super) also: &'static [Invariant],
+    pub also: &'static [Invariant],
     mutate: Mutation,
 }
 
@@ -29,7 +39,7 @@ const fn kind(breaks: Invariant, name: &'static str, also: &'static [Invariant],
 }
 
 /// All kinds: invariant by mutation.
-pub(super) const KINDS: &[Kind] = &[
+pub const KINDS: &[Kind] = &[
     kind(I1, "drop one delivery", &[], |p| p.drop_run(1)),
     kind(I1, "drop a run of deliveries", &[], |p| p.drop_run(4)),
     kind(I1, "drop the last delivery of all", &[], |p| p.drop_tail(1)),
@@ -83,7 +93,7 @@ enum Across {
 }
 
 /// Does it at a place of the dice's choice; none: this log has no such place.
-pub(super) fn plant(log: &Log, kind: &Kind, dice: &mut Dice) -> Option<Log> {
+pub fn plant(log: &Log, kind: &Kind, dice: &mut Dice) -> Option<Log> {
     let mut planter = Planter { log: log.clone(), dice: dice.fork() };
     (kind.mutate)(&mut planter)?;
     Some(planter.log)
@@ -440,7 +450,9 @@ impl Planter {
         let last = self.place_of(*stretch.got.last()?)?;
         let again = self.choose(&stretch.got)?;
         let Entry::Delivered { id, hash, place: Some(first), .. } = *self.at(again) else { return None };
-        if first.epoch != last.epoch {
+        // Before its keys were forgotten it would be no violation.
+        let amnesia = self.lines(|entry| matches!(entry, Entry::Amnesia { .. })).last().copied();
+        if first.epoch != last.epoch || self.invoked(again) < amnesia {
             return None;
         }
         let place = Some(Place { offset: last.offset + 1, ..last });
@@ -666,6 +678,13 @@ impl Planter {
         let Entry::Ready { node, .. } = *self.at(at) else { return None };
         let until = self.log.lines[at].at_ms;
         let from = until.checked_sub(super::good::CANARY_MS * 2)?;
+        let wavers = self.log.lines.iter().any(|line| {
+            let no = line.entry == Entry::Ready { node, ready: false } || line.entry == Entry::Started { node };
+            no && (from..=until).contains(&line.at_ms)
+        });
+        if wavers {
+            return None;
+        }
         let other = self.lines(|entry| matches!(entry, Entry::Started { node: n } if *n != node));
         let other = self.choose(&other)?;
         let Entry::Started { node: other } = *self.at(other) else { return None };
@@ -678,21 +697,24 @@ impl Planter {
         Some(())
     }
 
+    /// A node says that it is ready all through an outage.
     fn boast(&mut self) -> Option<()> {
         let mut heard: HashMap<Name, u64> = HashMap::new();
         let mut sites = Vec::new();
-        for (at, line) in self.log.lines.iter().enumerate() {
+        for line in &self.log.lines {
             match line.entry {
                 Entry::Canary { node } => drop(heard.insert(node, line.at_ms)),
                 Entry::Ready { node, ready: false } if line.at_ms > heard[&node] + super::good::CANARY_MS => {
-                    sites.push(at);
+                    sites.push((node, heard[&node], line.at_ms));
                 }
                 _ => {}
             }
         }
-        let at = self.choose(&sites)?;
-        if let Entry::Ready { ready, .. } = self.entry(at) {
-            *ready = true;
+        let (liar, from, until) = self.choose(&sites)?;
+        for line in self.log.lines.iter_mut().filter(|line| (from..=until).contains(&line.at_ms)) {
+            if line.entry == (Entry::Ready { node: liar, ready: false }) {
+                line.entry = Entry::Ready { node: liar, ready: true };
+            }
         }
         Some(())
     }
