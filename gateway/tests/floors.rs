@@ -64,10 +64,10 @@ const OUTSIDE: &[(&str, &[&str])] = &[
 const STONE: &[(&str, &[&str])] = &[
     ("centrifuge", &["codec"]),
     // Orders between nodes are everybody's who gives them.
-    ("envelope", &["broker", "node", "api"]),
-    ("keys", &["broker"]),
+    ("envelope", &["broker", "presence", "node", "api"]),
+    ("keys", &["broker", "presence"]),
     ("rules", &["broker"]),
-    ("script", &["broker"]),
+    ("script", &["broker", "presence"]),
     ("api", &["door"]),
     ("claims", &["auth"]),
 ];

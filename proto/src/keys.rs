@@ -62,6 +62,54 @@ impl Keys {
         name
     }
 
+    /// Hash: a channel's members, client id to value ([`crate::script::presence`]).
+    #[must_use]
+    pub fn members(&self, channel: &str) -> String {
+        self.of_channel("members", channel)
+    }
+
+    /// Hash: the users among a channel's members, and how many members each of them is.
+    #[must_use]
+    pub fn member_users(&self, channel: &str) -> String {
+        self.of_channel("members:users", channel)
+    }
+
+    /// Sorted set: members whose connection is lost and whose leave is not told yet, by user.
+    #[must_use]
+    pub fn members_parked(&self, channel: &str) -> String {
+        self.of_channel("members:parked", channel)
+    }
+
+    /// Set: who holds members, or has died and may have left some.
+    #[must_use]
+    pub fn holders(&self) -> String {
+        format!("{}:holders", self.prefix)
+    }
+
+    /// String with a lease: a holder is alive.
+    #[must_use]
+    pub fn holder(&self, holder: &str) -> String {
+        format!("{}:holder:{holder}", self.prefix)
+    }
+
+    /// Set: channels on which a holder may have members.
+    #[must_use]
+    pub fn holder_channels(&self, holder: &str) -> String {
+        format!("{}:holder:{holder}:channels", self.prefix)
+    }
+
+    /// String with a TTL: who is striking a dead holder's members out, so that others need not.
+    #[must_use]
+    pub fn holder_reaper(&self, holder: &str) -> String {
+        format!("{}:holder:{holder}:reaper", self.prefix)
+    }
+
+    /// String with a TTL: members of this holder were struck out, and told.
+    #[must_use]
+    pub fn holder_reaped(&self, holder: &str) -> String {
+        format!("{}:holder:{holder}:reaped", self.prefix)
+    }
+
     fn of_channel(&self, kind: &str, channel: &str) -> String {
         let mut name = String::with_capacity(self.prefix.len() + kind.len() + channel.len() + 4);
         let _ = write!(name, "{}:{kind}:", self.prefix);
@@ -148,6 +196,14 @@ mod tests {
         assert_eq!(keys.stream("chat:1"), "fanfare:stream:{chat:1}");
         assert_eq!(keys.meta("chat:1"), "fanfare:meta:{chat:1}");
         assert_eq!(keys.once("chat:1", "k1"), "fanfare:once:{chat:1}:k1");
+        assert_eq!(keys.members("chat:1"), "fanfare:members:{chat:1}");
+        assert_eq!(keys.member_users("chat:1"), "fanfare:members:users:{chat:1}");
+        assert_eq!(keys.members_parked("chat:1"), "fanfare:members:parked:{chat:1}");
+        assert_eq!(keys.holders(), "fanfare:holders");
+        assert_eq!(keys.holder("n1.1"), "fanfare:holder:n1.1");
+        assert_eq!(keys.holder_channels("n1.1"), "fanfare:holder:n1.1:channels");
+        assert_eq!(keys.holder_reaper("n1.1"), "fanfare:holder:n1.1:reaper");
+        assert_eq!(keys.holder_reaped("n1.1"), "fanfare:holder:n1.1:reaped");
         assert_eq!(keys.control(), "fanfare:3:control");
         assert_eq!(keys.probe("n1"), "fanfare:3:probe:n1");
         assert_eq!(keys.control_log(), "fanfare:control:log");

@@ -7,13 +7,15 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use fanfare_proto::centrifuge::reply::Subscribed;
 use fanfare_proto::centrifuge::schema::{
-    self, ClientInfo, ConnectRequest, ConnectResult, HistoryRequest, HistoryResult, PresenceRequest,
-    PresenceStatsRequest, PresenceStatsResult, PublishRequest, PublishResult, Push, RefreshRequest, RefreshResult,
-    Reply, RpcRequest, SendRequest, StreamPosition, SubRefreshRequest, SubRefreshResult, SubscribeRequest,
-    SubscribeResult, UnsubscribeRequest, UnsubscribeResult,
+    self, ClientInfo, ConnectRequest, ConnectResult, HistoryRequest, HistoryResult, Join, Leave, PresenceRequest,
+    PresenceResult, PresenceStatsRequest, PresenceStatsResult, PublishRequest, PublishResult, Push, RefreshRequest,
+    RefreshResult, Reply, RpcRequest, SendRequest, StreamPosition, SubRefreshRequest, SubRefreshResult,
+    SubscribeRequest, SubscribeResult, UnsubscribeRequest, UnsubscribeResult,
 };
-use fanfare_proto::centrifuge::{Command, Request, json, protobuf};
+use fanfare_proto::centrifuge::{Answer, Command, Data, Publication, Request, json, protobuf};
+use fanfare_proto::fossil;
 use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
@@ -34,7 +36,7 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
     let one = |name, id, request| (name, vec![command(id, request)]);
     let news = || "news".to_owned();
     let publish = |data| Request::Publish(PublishRequest { channel: news(), data, ..PublishRequest::default() });
-    vec![
+    let mut commands = vec![
         one(
             "connect",
             1,
@@ -86,7 +88,40 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
             }),
         ),
         one("unsubscribe", 13, Request::Unsubscribe(UnsubscribeRequest { channel: news() })),
-    ]
+    ];
+    commands.extend(stream_commands());
+    commands
+}
+
+/// Of a client that follows a stream.
+fn stream_commands() -> impl Iterator<Item = (&'static str, Vec<Command>)> {
+    let stream = Request::Subscribe(SubscribeRequest {
+        channel: "prices".into(),
+        recover: true,
+        epoch: "abcd".into(),
+        offset: 3,
+        positioned: true,
+        recoverable: true,
+        join_leave: true,
+        delta: "fossil".into(),
+        flag: 1,
+        ..SubscribeRequest::default()
+    });
+    [("subscribe_stream", 14, stream), ("subscribe_state", 16, state(1)), ("subscribe_state_again", 17, state(7))]
+        .into_iter()
+        .map(|(name, id, request)| (name, vec![Command { id, request }]))
+}
+
+/// An application's state is at this offset: rather an error than a subscription that has lost something.
+fn state(offset: u64) -> Request {
+    Request::Subscribe(SubscribeRequest {
+        channel: "state".into(),
+        recover: true,
+        epoch: "abcd".into(),
+        offset,
+        flag: 1 | 2,
+        ..SubscribeRequest::default()
+    })
 }
 
 /// What the client is told, in `make.mjs`: a name and the messages of one frame.
@@ -108,6 +143,17 @@ fn answers() -> Vec<(&'static str, Reply)> {
     let stats = PresenceStatsResult { num_clients: 3, num_users: 2 };
     let refresh = RefreshResult { client: connected().client, expires: true, ttl: 600, ..RefreshResult::default() };
     let sub_refresh = SubRefreshResult { expires: true, ttl: 600, ..SubRefreshResult::default() };
+    let presence =
+        PresenceResult { presence: [("c1", "42"), ("c2", "43")].map(|(c, u)| (c.into(), member(c, u))).into() };
+    let state = SubscribeResult {
+        recoverable: true,
+        epoch: "abcd".into(),
+        recovered: true,
+        offset: 7,
+        positioned: true,
+        was_recovering: true,
+        ..SubscribeResult::default()
+    };
     vec![
         ("connect", Reply { connect: Some(connected()), ..with(1) }),
         ("subscribe", Reply { subscribe: Some(topic), ..with(2) }),
@@ -120,6 +166,9 @@ fn answers() -> Vec<(&'static str, Reply)> {
         ("subscribe_expiring", Reply { subscribe: Some(expiring), ..with(11) }),
         ("sub_refresh", Reply { sub_refresh: Some(sub_refresh), ..with(12) }),
         ("unsubscribe", Reply { unsubscribe: Some(UnsubscribeResult {}), ..with(13) }),
+        ("presence", Reply { presence: Some(presence), ..with(15) }),
+        ("error_unrecoverable", Reply { error: error(112, "unrecoverable position", false), ..with(16) }),
+        ("subscribe_state", Reply { subscribe: Some(state), ..with(17) }),
     ]
 }
 
@@ -127,6 +176,13 @@ fn pushes() -> Vec<(&'static str, Push)> {
     let on = |channel: &str| Push { channel: channel.into(), ..Push::default() };
     let bare = schema::Publication { data: text("0"), ..schema::Publication::default() };
     let subscribe = schema::Subscribe { data: text("[7]"), ..schema::Subscribe::default() };
+    let stream = schema::Subscribe {
+        recoverable: true,
+        epoch: "abcd".into(),
+        offset: 9,
+        positioned: true,
+        ..schema::Subscribe::default()
+    };
     let unsubscribe = schema::Unsubscribe { code: 2000, reason: "server unsubscribe".into() };
     vec![
         ("publication", Push { r#pub: Some(publication()), ..on("news") }),
@@ -135,7 +191,68 @@ fn pushes() -> Vec<(&'static str, Push)> {
         ("push_publication", Push { r#pub: Some(publication()), ..on("user:#42") }),
         ("push_message", Push { message: Some(schema::Message { data: text("\"hello\"") }), ..Push::default() }),
         ("push_unsubscribe", Push { unsubscribe: Some(unsubscribe), ..on("user:#42") }),
+        ("join", Push { join: Some(Join { info: Some(member("c1", "42")) }), ..on("prices") }),
+        ("leave", Push { leave: Some(Leave { info: Some(member("c1", "42")) }), ..on("prices") }),
+        ("push_subscribe_stream", Push { subscribe: Some(stream), ..on("user:#42") }),
         ("push_refresh", Push { refresh: Some(schema::Refresh { expires: true, ttl: 1 }), ..Push::default() }),
+    ]
+}
+
+fn member(client: &str, user: &str) -> ClientInfo {
+    let conn_info = text(r#"{"name":"Ann"}"#);
+    ClientInfo { user: user.into(), client: client.into(), conn_info, ..ClientInfo::default() }
+}
+
+/// What is said on `prices`: the first two were missed, the others come as patches where they can.
+fn prices() -> Vec<Bytes> {
+    let row = |i: u64, tick: u64| {
+        // Characters that differ in their last byte only: no patch may cut them.
+        let sign = ["é", "è", "ê", "😀", "😁"][((i * 3 + tick) % 5) as usize];
+        format!(r#"{{"symbol":"S{i}","price":{},"sign":"{sign} \"{sign}{sign}\""}}"#, (i * 7919 + tick * tick) % 1000)
+    };
+    let tick = |tick: u64| {
+        // Rows come, go and change places.
+        let rows: Vec<_> = (0..30).map(|i| row((i + tick / 3) % 40, tick / (1 + i % 4))).collect();
+        let last = if tick == 20 { r#","last":true"# } else { "" };
+        Bytes::from(format!(r#"{{"rows":[{}]{last}}}"#, rows.join(",")))
+    };
+    let mut prices: Vec<_> = (0..=20).map(tick).collect();
+    // Nothing in common: this one comes whole.
+    prices.insert(10, text("0"));
+    prices
+}
+
+/// Frames of a subscription that has agreed to patches: a name, JSON, Protobuf.
+fn patched() -> [(&'static str, Vec<u8>, Vec<u8>); 2] {
+    let prices = prices();
+    let tags = BTreeMap::new();
+    let publication = |offset, data| Publication { data, info: None, offset, tags: &tags, time: 0, epoch: "" };
+    let missed = || (4..).zip(&prices[..2]).map(|(offset, data)| publication(offset, Data::Whole(data)));
+    let recovered = |write: fn(&Publication<'_>) -> Bytes, answer: fn(u32, &Answer<'_>) -> Bytes| {
+        let publications: Vec<_> = missed().map(|publication| write(&publication)).collect();
+        let subscribed = Subscribed {
+            recoverable: true,
+            epoch: "abcd",
+            publications: publications.iter().map(|bytes| &bytes[..]).collect(),
+            recovered: true,
+            offset: 3,
+            positioned: true,
+            was_recovering: true,
+            delta: true,
+            ..Subscribed::default()
+        };
+        answer(14, &Answer::Subscribe(subscribed)).to_vec()
+    };
+    let patches: Vec<_> = prices.windows(2).map(|pair| fossil::create(&pair[0], &pair[1])).collect();
+    let live = (6..).zip(prices[2..].iter().zip(&patches[1..])).map(|(offset, (data, patch))| {
+        let data = if patch.len() < data.len() { Data::Patch(patch) } else { Data::Whole(data) };
+        publication(offset, data)
+    });
+    let lines: Vec<_> = live.clone().map(|publication| json::publication("prices", &publication)).collect();
+    let messages: Vec<_> = live.map(|publication| protobuf::publication("prices", &publication)).collect();
+    [
+        ("subscribe_recovered", recovered(json::listed, json::answer), recovered(protobuf::listed, protobuf::answer)),
+        ("patches", lines.join(&b'\n'), messages.concat()),
     ]
 }
 
@@ -190,7 +307,30 @@ fn heard() -> Value {
         publication["channel"] = channel.into();
         publication
     };
+    let said = (4..).zip(prices()).map(
+        |(offset, data): (u64, _)| json!({ "data": serde_json::from_slice::<Value>(&data).expect("JSON"), "offset": offset }),
+    );
+    let said = Value::Array(said.collect());
+    let member = |client, user| json!({ "client": client, "user": user, "connInfo": { "name": "Ann" } });
+    let recovered = json!({
+        "channel": "prices", "recovered": true, "wasRecovering": true, "recoverable": true, "positioned": true,
+        "hasRecoveredPublications": true, "streamPosition": { "offset": 3, "epoch": "abcd" },
+    });
+    let state = json!({
+        "channel": "state", "recovered": true, "wasRecovering": true, "hasRecoveredPublications": false,
+        "streamPosition": { "offset": 7, "epoch": "abcd" },
+    });
     json!({
+        "subscribe_recovered": recovered,
+        "patches": { "said": said, "patches": 18 },
+        "join": { "channel": "prices", "info": member("c1", "42") },
+        "leave": { "channel": "prices", "info": member("c1", "42") },
+        "presence": { "clients": { "c1": member("c1", "42"), "c2": member("c2", "43") } },
+        "subscribe_state": state,
+        "push_subscribe_stream": {
+            "channel": "user:#42", "recoverable": true, "positioned": true,
+            "streamPosition": { "offset": 9, "epoch": "abcd" },
+        },
         "connect": { "client": connected().client, "data": { "motd": "welcome" } },
         "subscribe": { "channel": "news", "data": { "topic": "all" }, "recovered": false },
         "publication": on("news"),
@@ -222,6 +362,15 @@ fn includes(actual: &Value, expected: &Value) -> bool {
     }
 }
 
+/// All frames that the client is told, in both forms.
+fn frames() -> impl Iterator<Item = (&'static str, Vec<u8>, Vec<u8>)> {
+    let printed = replies().map(|(name, replies)| {
+        let (lines, messages) = print(&replies);
+        (name, lines, messages)
+    });
+    printed.chain(patched())
+}
+
 fn print(replies: &[Reply]) -> (Vec<u8>, Vec<u8>) {
     let lines: Vec<_> = replies.iter().map(json::reply).collect();
     let messages: Vec<_> = replies.iter().map(protobuf::reply).collect();
@@ -251,8 +400,7 @@ fn commands_of_the_official_client_in_protobuf() {
 
 #[test]
 fn replies_are_written_as_ever() {
-    for (name, replies) in replies() {
-        let (lines, messages) = print(&replies);
+    for (name, lines, messages) in frames() {
         assert_eq!(lines, read(&format!("replies/{name}.json")), "{name}");
         assert_eq!(messages, read(&format!("replies/{name}.bin")), "{name}");
     }
@@ -281,8 +429,7 @@ fn the_official_client_understood_our_replies() {
 #[test]
 #[ignore = "writes the golden replies anew; see golden/centrifuge/README.md"]
 fn write_replies() {
-    for (name, replies) in replies() {
-        let (lines, messages) = print(&replies);
+    for (name, lines, messages) in frames() {
         fs::write(folder().join(format!("replies/{name}.json")), lines).unwrap();
         fs::write(folder().join(format!("replies/{name}.bin")), messages).unwrap();
     }

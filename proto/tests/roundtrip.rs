@@ -117,8 +117,8 @@ impl Said {
         let slow = self.slow();
         match self.form {
             Form::Patch | Form::Whole if !slow.data.is_empty() => {
-                let text = std::str::from_utf8(&slow.data).unwrap();
-                schema::Publication { data: serde_json::to_vec(text).unwrap().into(), ..slow }
+                let text = std::str::from_utf8(&slow.data).expect("made of text");
+                schema::Publication { data: serde_json::Value::from(text).to_string().into(), ..slow }
             }
             Form::Plain | Form::Whole | Form::Patch => slow,
         }

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use fanfare_proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, VERSION_EPOCH_BYTES_MAX};
 use fanfare_proto::name::{self, NameError};
 use fanfare_worker::publish::personal_channel;
-use fanfare_worker::{Message, Options, PublishError, Publisher, Receipt, open};
+use fanfare_worker::{Ack, Message, Options, Position, PublishError, Publisher, Receipt, Version, open};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Instrument, info_span};
 
@@ -27,6 +28,8 @@ Examples:
   fanfare-worker publish --to redis://localhost:6379 --channel news --data '{\"text\":\"hello\"}'
   fanfare-worker publish --to http://localhost:8080 --api-key KEY --user 42 --data '{\"n\":1}'
   date +'{\"now\":\"%T\"}' | fanfare-worker publish --to redis://localhost:6379 --channel clock --data -
+  fanfare-worker publish --to http://localhost:8080 --api-key KEY --channel orders:42 --data '{\"paid\":true}' \\
+    --idempotency-key order-42-paid --retries 3
 
 Exit codes: 0 published, 1 not published, 2 wrong usage.";
 
@@ -124,6 +127,51 @@ struct Publish {
     /// The id of a client that does not get it
     #[arg(long, value_name = "CLIENT")]
     exclude_client: Option<String>,
+
+    #[command(flatten)]
+    how: How,
+
+    /// Try so many times more; without --idempotency-key it makes one. For http(s):// only
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+}
+
+/// Once or not, and how surely.
+#[derive(Debug, Args)]
+struct How {
+    /// Names the message: repeats with the same key are answered and not published
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    idempotency_key: Option<String>,
+
+    /// Publish only if no such or higher version was. The channel needs history
+    #[arg(long = "version", id = "message_version", value_name = "N", conflicts_with = "skip_history",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    version: Option<u64>,
+
+    /// With --version: versions of different epochs are not compared
+    #[arg(long, value_name = "EPOCH", requires = "message_version", value_parser = epoch)]
+    version_epoch: Option<String>,
+
+    /// Subscribers that agreed to deltas may get it as a patch to the one before
+    #[arg(long)]
+    delta: bool,
+
+    /// Do not keep it in the channel's history
+    #[arg(long)]
+    skip_history: bool,
+
+    /// When it counts as published; by default as the channel's rules say
+    #[arg(long, value_name = "LEVEL")]
+    ack: Option<AckLevel>,
+}
+
+/// When a message counts as published.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AckLevel {
+    /// When the broker has stored it
+    Stored,
+    /// When the broker's replicas have it, too. The channel needs history
+    Replicated,
 }
 
 #[derive(Debug, Args)]
@@ -177,12 +225,15 @@ pub(crate) fn run() -> ExitCode {
 fn out_of_place(matches: &ArgMatches) -> Option<&'static str> {
     let (_, matches) = matches.subcommand()?;
     let to = matches.get_one::<String>("to")?.to_ascii_lowercase();
-    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    // Not every command has every flag.
+    let typed =
+        |flag: &str| matches.ids().any(|id| id == flag) && matches.value_source(flag) == Some(ValueSource::CommandLine);
     match to.split_once("://")?.0 {
         "http" | "https" if typed("prefix") => {
             Some("--prefix is for redis:// only: a gateway takes the prefix of its own configuration")
         }
         "redis" if typed("api_key") => Some("--api-key is for http(s):// only: Redis takes user:password@ in the URL"),
+        "redis" if typed("retries") => Some("--retries is for http(s):// only: run it again, with --idempotency-key"),
         "redis" if typed("api_key_file") => {
             Some("--api-key-file is for http(s):// only: Redis takes user:password@ in the URL")
         }
@@ -204,12 +255,13 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
 }
 
 impl Target {
-    fn open(&self) -> anyhow::Result<Box<dyn Publisher>> {
+    fn open(&self, retries: u32) -> anyhow::Result<Box<dyn Publisher>> {
         let api_key = match &self.api_key_file {
             Some(file) => Some(read_key(file).with_context(|| format!("--api-key-file {file}"))?),
             None => self.api_key.clone(),
         };
-        let options = Options { api_key, prefix: self.prefix.clone(), deadline: self.timeout, ..Options::default() };
+        let (prefix, deadline) = (self.prefix.clone(), self.timeout);
+        let options = Options { api_key, prefix, deadline, retries, ..Options::default() };
         Ok(open(&self.to, options).map_err(Usage)?)
     }
 }
@@ -218,15 +270,10 @@ impl Publish {
     async fn run(self) -> anyhow::Result<()> {
         let message = self.message()?;
         let channel = message.channel.clone();
-        let publisher = self.target.open()?;
+        let publisher = self.target.open(self.retries)?;
         let span = info_span!("publish", channel);
         let receipt = publisher.publish(message).instrument(span).await?;
-        say(&match receipt {
-            Receipt { gateways: None, .. } => format!("published to {channel}"),
-            Receipt { gateways: Some(0), .. } => format!("published to {channel}, where nobody listens"),
-            Receipt { gateways: Some(1), .. } => format!("published to {channel}, which one gateway listens to"),
-            Receipt { gateways: Some(n), .. } => format!("published to {channel}, which {n} gateways listen to"),
-        });
+        say(&published(&channel, &receipt));
         Ok(())
     }
 
@@ -240,13 +287,43 @@ impl Publish {
         let mut message = Message::new(channel, read_data(&self.data)?);
         message.tags = self.tags.iter().cloned().collect();
         message.exclude_client.clone_from(&self.exclude_client);
+        message.idempotency_key.clone_from(&self.how.idempotency_key);
+        message.version = self.how.version();
+        message.delta = self.how.delta;
+        message.skip_history = self.how.skip_history;
+        message.ack = self.how.ack.map(|level| match level {
+            AckLevel::Stored => Ack::Stored,
+            AckLevel::Replicated => Ack::Replicated,
+        });
         Ok(message)
+    }
+}
+
+impl How {
+    fn version(&self) -> Option<Version> {
+        let epoch = self.version_epoch.clone().unwrap_or_default();
+        self.version.map(|number| Version { number, epoch })
+    }
+}
+
+/// What became of a message, in a line.
+fn published(channel: &str, receipt: &Receipt) -> String {
+    let place = match &receipt.position {
+        Some(Position { offset, epoch }) => format!("{channel} at offset {offset} of epoch {epoch}"),
+        None => channel.to_owned(),
+    };
+    match receipt.gateways {
+        None => format!("published to {place}"),
+        Some(0) => format!("published to {place}, where nobody listens"),
+        Some(1) => format!("published to {place}, which one gateway listens to"),
+        Some(n) => format!("published to {place}, which {n} gateways listen to"),
     }
 }
 
 impl Tick {
     async fn run(self) -> anyhow::Result<()> {
-        let publisher = self.target.open()?;
+        // Prices are worth nothing by the time they are tried again.
+        let publisher = self.target.open(0)?;
         let quotes = vec![Quote::new("FAN", 120.0), Quote::new("HORN", 48.5), Quote::new("DRUM", 9.75)];
         let ticker = Ticker { channel: self.channel, interval: self.interval, count: self.count, quotes };
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -317,6 +394,21 @@ fn read_key(file: &str) -> anyhow::Result<String> {
 
 fn channel(text: &str) -> Result<String, NameError> {
     name::check(text).map(|()| text.to_owned())
+}
+
+fn key(text: &str) -> Result<String, String> {
+    if name::is_idempotency_key(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("has to be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters of printable ASCII"))
+    }
+}
+
+fn epoch(text: &str) -> Result<String, String> {
+    match text.len() {
+        0..=VERSION_EPOCH_BYTES_MAX => Ok(text.to_owned()),
+        _ => Err(format!("is over {VERSION_EPOCH_BYTES_MAX} bytes")),
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{PATIENCE, Redis, free_port};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -85,6 +85,7 @@ async fn data_comes_from_a_file_or_standard_input() {
 async fn wrong_usage_ends_with_2_and_sends_nothing() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let file = file.path().to_str().unwrap();
+    let long = "k".repeat(129);
     let to = ["publish", "--to", "redis://127.0.0.1:1", "--data", "1"];
     let http = ["publish", "--to", "http://127.0.0.1:1", "--data", "1", "--channel", "c"];
     let cases: &[&[&str]] = &[
@@ -105,6 +106,16 @@ async fn wrong_usage_ends_with_2_and_sends_nothing() {
         &["ticker", "--to", "redis://127.0.0.1:1", "--api-key", "k"],
         &[&to[..], &["--channel", "c", "--api-key-file", file]].concat(),
         &[&http[..], &["--api-key", "k", "--prefix", "p"]].concat(),
+        &[&to[..], &["--channel", "c", "--retries", "1"]].concat(),
+        &[&http[..], &["--api-key", "k", "--idempotency-key", ""]].concat(),
+        &[&http[..], &["--api-key", "k", "--idempotency-key", "a\r\nb"]].concat(),
+        &[&http[..], &["--api-key", "k", "--idempotency-key", &long]].concat(),
+        &[&http[..], &["--api-key", "k", "--version", "0"]].concat(),
+        &[&http[..], &["--api-key", "k", "--version", "-1"]].concat(),
+        &[&http[..], &["--api-key", "k", "--version", "1", "--version-epoch", &long]].concat(),
+        &[&http[..], &["--api-key", "k", "--version-epoch", "e"]].concat(),
+        &[&http[..], &["--api-key", "k", "--version", "1", "--skip-history"]].concat(),
+        &[&http[..], &["--api-key", "k", "--ack", "soon"]].concat(),
     ];
     for arguments in cases {
         let output = run(worker(arguments)).await;
@@ -166,6 +177,29 @@ async fn the_api_key_comes_from_the_environment_or_a_file() {
         assert_eq!(text(&output.stdout), "published to news\n", "{}", text(&output.stderr));
         assert_eq!(keys.recv().await.unwrap(), key);
     }
+}
+
+#[tokio::test]
+async fn options_reach_the_gateway_and_the_place_is_printed() {
+    let (sender, mut asked) = mpsc::channel(16);
+    let api = post(async move |body: Bytes| {
+        sender.try_send(serde_json::from_slice::<Value>(&body).unwrap()).unwrap();
+        r#"{"result":{"offset":7,"epoch":"e1"}}"#
+    });
+    let (url, _server) = serve(Router::new().route("/api/publish", api)).await;
+    let base = ["publish", "--to", &url, "--api-key", "k", "--channel", "kept", "--data", "1"];
+    let options = ["--idempotency-key", "order 42", "--version", "3", "--version-epoch", "e", "--delta", "--ack"];
+    let output = run(worker(&[&base[..], &options, &["replicated"]].concat())).await;
+    assert_eq!(text(&output.stdout), "published to kept at offset 7 of epoch e1\n", "{}", text(&output.stderr));
+    let body = json!({"channel": "kept", "data": 1, "idempotency_key": "order 42", "version": 3, "version_epoch": "e",
+        "delta": true, "ack": "replicated"});
+    assert_eq!(asked.recv().await.unwrap(), body);
+
+    let output = run(worker(&[&base[..], &["--skip-history", "--retries", "2"]].concat())).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let body = asked.recv().await.unwrap();
+    assert_eq!(body["skip_history"], true);
+    assert!(body["idempotency_key"].is_string(), "{body}");
 }
 
 /// A server API that notes the keys it is shown.

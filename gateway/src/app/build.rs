@@ -23,7 +23,8 @@ use crate::model::wire::Encode;
 use crate::model::{ByteSize, NodeId};
 use crate::node::{LeaseConfig, Node, Parts};
 use crate::presence::Presence;
-use crate::presence::memory::MemoryPresence;
+use crate::presence::memory::{MemoryPresence, Tell};
+use crate::presence::redis::{RedisPresence, Surroundings};
 use crate::server::origin::AllowedOrigins;
 use crate::server::{Gate, listener};
 use crate::session::{self, heartbeat::Wheel};
@@ -164,7 +165,7 @@ impl Joint {
         match &config.broker.url {
             BrokerUrl::Memory => {
                 let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(metrics), Arc::clone(clock));
-                let presence = memory_presence(&broker);
+                let presence = memory_presence(&broker, ground);
                 Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis: None })
             }
             BrokerUrl::Redis(_) => {
@@ -173,7 +174,17 @@ impl Joint {
                         .context("broker.url")?;
                 broker.announce_rules(&shared_rules(&config.channel));
                 let redis = Some(Arc::clone(&broker));
-                let presence = MemoryPresence::new(Arc::new(|_, _| Box::pin(std::future::ready(()))));
+                let presence = RedisPresence::start(
+                    &config.broker,
+                    Surroundings {
+                        link: Arc::clone(broker.link()),
+                        keys: broker.keys().clone(),
+                        node: *id,
+                        tasks: back.clone(),
+                        metrics: Arc::clone(metrics),
+                        clock: Arc::clone(clock),
+                    },
+                );
                 Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis })
             }
         }
@@ -181,12 +192,14 @@ impl Joint {
 }
 
 /// The book of members of a node that is alone; its listeners are told over the broker in memory.
-fn memory_presence(broker: &Arc<MemoryBroker>) -> Arc<dyn Presence> {
+fn memory_presence(broker: &Arc<MemoryBroker>, ground: &Ground) -> Arc<dyn Presence> {
+    let Ground { clock, metrics, back, .. } = ground;
     let broker = Arc::clone(broker);
-    MemoryPresence::new(Arc::new(move |channel, membership| {
+    let tell: Tell = Arc::new(move |channel, membership| {
         let broker = Arc::clone(&broker);
         Box::pin(async move { broker.tell(channel, membership).await })
-    }))
+    });
+    MemoryPresence::start(tell, Arc::clone(clock), back, Arc::clone(metrics))
 }
 
 /// What workers that publish straight to Redis must know of the channel rules.

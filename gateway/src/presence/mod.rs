@@ -23,6 +23,7 @@
 //! [`Change::Left`]: crate::model::Change::Left
 
 pub mod memory;
+pub mod redis;
 
 use std::fmt;
 use std::future::Future;

@@ -67,6 +67,12 @@ pub struct Metrics {
     pub history_reads: Family<CauseLabel, Counter>,
     /// Members of channels with presence whose connections are on this node.
     pub presence_members: Gauge,
+    /// Changes of members that are not in the store yet.
+    pub presence_waiting: Gauge,
+    /// Members of dead nodes that this node has struck out.
+    pub presence_reaped: Counter,
+    /// Times that this node entered all its members again.
+    pub presence_resyncs: Counter,
     /// Requests to the server API, by outcome (`ok`, `error`, `unauthorized`).
     pub api_requests: Family<OutcomeLabel, Counter>,
     /// Tasks that ended in a panic: each is a bug.
@@ -204,6 +210,17 @@ impl Metrics {
                 &mut r,
                 "presence_members",
                 "Members of channels with presence whose connections are on this node",
+            ),
+            presence_waiting: gauge(&mut r, "presence_waiting", "Changes of members that are not in the store yet"),
+            presence_reaped: counter(
+                &mut r,
+                "presence_reaped",
+                "Members of dead nodes that this node has struck out",
+            ),
+            presence_resyncs: counter(
+                &mut r,
+                "presence_resyncs",
+                "Times that this node entered all its members again",
             ),
             api_requests: family(&mut r, "api_requests", "Requests to the server API"),
             task_panics: counter(&mut r, "task_panics", "Tasks that ended in a panic"),

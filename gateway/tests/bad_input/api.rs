@@ -8,6 +8,10 @@ use crate::gateway::{API_KEY, DEADLINE, Gateway};
 use crate::room::{INSECURE, Room};
 use crate::upgrade::{response_head, status};
 
+/// As [`INSECURE`], with a namespace that keeps what is said.
+const KEEPING: &str = "[client]\ninsecure = true\n\
+    [[channel.namespace]]\nname = \"kept\"\nhistory_size = 10\nhistory_ttl = \"60s\"\npresence = true\n";
+
 const BODY: &str = r#"{"channel":"elsewhere","data":1}"#;
 
 #[tokio::test]
@@ -85,13 +89,96 @@ async fn unknown_method() {
 }
 
 #[tokio::test]
-async fn options_that_come_later_are_refused() {
+async fn what_the_channel_cannot_do_is_refused() {
     let room = Room::open(INSECURE).await;
-    for option in [json!({ "idempotency_key": "k" }), json!({ "delta": true }), json!({ "version": 3 })] {
+    for (method, options) in [
+        ("publish", json!({ "version": 3 })),
+        ("publish", json!({ "ack": "replicated" })),
+        ("subscribe", json!({ "user": "42", "recover_since": { "offset": 1, "epoch": "e" } })),
+        ("subscribe", json!({ "user": "42", "override": { "presence": { "value": true } } })),
+        ("history", json!({})),
+        ("history_remove", json!({})),
+        ("presence", json!({})),
+        ("presence_stats", json!({})),
+    ] {
         let mut body = json!({ "channel": "elsewhere", "data": 1 });
-        body.as_object_mut().unwrap().extend(option.as_object().unwrap().clone());
-        let answer: Value = room.gateway.api("publish", &body).await;
-        assert_eq!(answer["error"]["code"], 108, "{body}");
+        body.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        let answer: Value = room.gateway.api(method, &body).await;
+        assert_eq!(answer["error"]["code"], 108, "{method} {body}: {answer}");
+    }
+    room.close().await;
+}
+
+#[tokio::test]
+async fn forged_idempotency_keys() {
+    let room = Room::open(INSECURE).await;
+    let long = "k".repeat(900 * 1024);
+    for key in ["a\r\nb", "a\r\nSET x y\r\n", "\u{0}", "\u{7f}", "ключ", &"k".repeat(129), &long] {
+        for (method, to) in
+            [("publish", json!({ "channel": "elsewhere" })), ("broadcast", json!({ "channels": ["a"] }))]
+        {
+            let mut body = json!({ "data": 1, "idempotency_key": key });
+            body.as_object_mut().unwrap().extend(to.as_object().unwrap().clone());
+            let answer = room.gateway.api(method, &body).await;
+            assert_eq!(answer["error"]["code"], 107, "{method} with {} bytes", key.len());
+        }
+    }
+    let body = json!({ "channel": "elsewhere", "data": 1, "idempotency_key": "k".repeat(1024 * 1024) });
+    assert_eq!(room.gateway.api_raw("publish", Some(API_KEY), body.to_string()).await.0, 413);
+    room.close().await;
+}
+
+#[tokio::test]
+async fn a_key_used_again_for_something_else() {
+    let room = Room::open(KEEPING).await;
+    let publish = async |data: &str| {
+        let body = json!({ "channel": "kept:1", "data": data, "idempotency_key": "k" });
+        room.gateway.api("publish", &body).await
+    };
+    let first = publish("first").await;
+    assert_eq!(first["result"]["offset"], 1, "{first}");
+    assert_eq!(publish("second").await, first);
+    let history = room.gateway.api("history", &json!({ "channel": "kept:1", "limit": 10 })).await;
+    assert_eq!(history["result"]["publications"].as_array().unwrap().len(), 1, "{history}");
+    assert_eq!(history["result"]["publications"][0]["data"], "first");
+    room.close().await;
+}
+
+#[tokio::test]
+async fn senseless_questions_about_what_was_said() {
+    let room = Room::open(KEEPING).await;
+    for data in 1..=3 {
+        room.gateway.api("publish", &json!({ "channel": "kept:1", "data": data })).await;
+    }
+    let mut questions = vec![
+        (json!({ "limit": -2 }), 107),
+        (json!({ "limit": i32::MIN }), 107),
+        (json!({ "limit": 1, "since": { "offset": 1, "epoch": "another" } }), 112),
+        (json!({ "since": { "offset": 0, "epoch": "x".repeat(900 * 1024) } }), 112),
+    ];
+    // The float is what a number over 64 bits becomes.
+    for offset in [json!(-1), json!(18_446_744_073_709_551_616.0), json!(1.5), json!("1")] {
+        questions.push((json!({ "limit": 1, "since": { "offset": offset } }), 107));
+    }
+    for (question, code) in questions {
+        let mut body = question.clone();
+        body["channel"] = json!("kept:1");
+        let answer: Value =
+            serde_json::from_str(&room.gateway.api_raw("history", Some(API_KEY), body.to_string()).await.1).unwrap();
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+    }
+    // Far, but not senseless.
+    for (question, count) in [
+        (json!({ "limit": i32::MAX }), 3),
+        (json!({ "limit": -1, "since": { "offset": u64::MAX } }), 0),
+        (json!({ "limit": -1, "since": { "offset": u64::MAX }, "reverse": true }), 3),
+        (json!({ "limit": -1, "since": { "offset": 0 }, "reverse": true }), 0),
+    ] {
+        let mut body = question.clone();
+        body["channel"] = json!("kept:1");
+        let answer = room.gateway.api("history", &body).await;
+        assert_eq!(answer["result"]["publications"].as_array().map(Vec::len), Some(count), "{question}: {answer}");
+        assert_eq!(answer["result"]["offset"], 3);
     }
     room.close().await;
 }

@@ -11,9 +11,13 @@ mod redis_kit;
 
 mod broker;
 mod bus;
+mod failover;
+mod history;
+mod keys;
 mod link;
 mod outage;
 mod roster;
+mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,6 +26,8 @@ pub struct RedisServer {
     port: u16,
     arguments: Vec<String>,
     child: Option<Child>,
+    /// A replica writes what it has got from its primary to where it works.
+    folder: tempfile::TempDir,
 }
 
 impl RedisServer {
@@ -39,7 +41,8 @@ impl RedisServer {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         // Between asking for a free port and using it, another process may take it.
         for _ in 0..10 {
-            let mut server = Self { port: free_port(), arguments: arguments.clone(), child: None };
+            let mut server = Self::stopped();
+            server.arguments.clone_from(&arguments);
             if server.try_launch() {
                 return server;
             }
@@ -49,7 +52,8 @@ impl RedisServer {
 
     /// A port on which no server runs, to be started later.
     pub fn stopped() -> Self {
-        Self { port: free_port(), arguments: Vec::new(), child: None }
+        let folder = tempfile::tempdir().expect("there is a place for temporary files");
+        Self { port: free_port(), arguments: Vec::new(), child: None, folder }
     }
 
     pub fn port(&self) -> u16 {
@@ -109,6 +113,8 @@ impl RedisServer {
     fn try_launch(&mut self) -> bool {
         let mut child = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(self.folder.path())
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -5,6 +5,8 @@
 pub mod history;
 pub mod publish;
 
+pub mod presence;
+
 use std::fmt;
 use std::str::FromStr;
 

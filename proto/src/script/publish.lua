@@ -19,6 +19,12 @@ local name, envelope, size, ttl, meta_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], 
 local fresh, window, version, version_epoch = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local once = KEYS[3]
 
+-- The last command, and the only one with a permission of its own: it must not fail when all is written.
+-- Servers before 7.0 cannot be asked.
+if redis.acl_check_cmd and not redis.acl_check_cmd('PUBLISH', name, '') then
+  return redis.error_reply('NOPERM this user may not publish to this channel')
+end
+
 if once then
   local place = redis.call('GET', once)
   if place then

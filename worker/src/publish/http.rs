@@ -5,18 +5,27 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use rand::RngExt;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use tokio::time::Instant;
+use tracing::debug;
 
 use super::error::chain;
-use super::{BoxFuture, Fault, Message, Options, PublishError, Publisher, Receipt, trace};
+use super::{Ack, BoxFuture, Fault, Message, Options, Position, PublishError, Publisher, Receipt, trace};
 
 /// The longest answer that is read, in bytes. Real ones have some ten.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The first and the longest wait before another try, cut by up to half at random, so that publishers
+/// that failed together do not come back together.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// Publishes through a gateway.
 pub struct HttpPublisher {
@@ -24,6 +33,7 @@ pub struct HttpPublisher {
     endpoint: Url,
     key: HeaderValue,
     deadline: Duration,
+    retries: u32,
 }
 
 impl std::fmt::Debug for HttpPublisher {
@@ -44,12 +54,32 @@ struct Request<'a> {
     tags: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exclude_client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version_epoch: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    delta: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    skip_history: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ack: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
 struct Answer {
     error: Option<Refusal>,
-    result: Option<serde::de::IgnoredAny>,
+    result: Option<Published>,
+}
+
+#[derive(Deserialize)]
+struct Published {
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    epoch: String,
 }
 
 #[derive(Deserialize)]
@@ -73,8 +103,8 @@ impl HttpPublisher {
             .map_err(|_| PublishError::setup("the API key has characters that no header can carry"))?;
         key.set_sensitive(true);
 
-        // No redirects: the key must not follow one.
-        let mut builder = Client::builder().timeout(options.deadline).redirect(Policy::none());
+        // No redirects: the key must not follow one. No deadline: it is one for all tries of a message.
+        let mut builder = Client::builder().redirect(Policy::none());
         if endpoint.scheme() == "http" {
             // Certificates are not needed, and a machine without any must not fail for it.
             builder = builder.tls_certs_only([]);
@@ -83,18 +113,42 @@ impl HttpPublisher {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| PublishError::setup(chain(&error)))?;
-        Ok(Self { client, endpoint, key, deadline: options.deadline })
+        Ok(Self { client, endpoint, key, deadline: options.deadline, retries: options.retries })
     }
 
-    async fn send(&self, message: Message) -> Result<Receipt, PublishError> {
-        let body = request(&message).map_err(|error| PublishError::message(chain(&error)))?;
+    /// One message, with as many tries as are allowed and fit into its deadline.
+    async fn send(&self, mut message: Message) -> Result<Receipt, PublishError> {
+        if self.retries > 0 && message.idempotency_key.is_none() {
+            message.idempotency_key = Some(random_key());
+        }
+        let body = Bytes::from(request(&message)?);
+        let traceparent = message.traceparent.or_else(trace::current);
+        let deadline = Instant::now() + self.deadline;
+        let (mut left, mut wait) = (self.retries, RETRY_FIRST);
+        loop {
+            let once = self.once(&body, traceparent.as_deref());
+            let done = tokio::time::timeout_at(deadline, once).await.unwrap_or_else(|_| Err(self.late()));
+            let pause = wait.mul_f64(rand::rng().random_range(0.5..=1.0));
+            match done {
+                Err(error) if error.is_retryable() && left > 0 && Instant::now() + pause < deadline => {
+                    debug!(%error, "trying again");
+                }
+                done => return done,
+            }
+            tokio::time::sleep(pause).await;
+            left -= 1;
+            wait = (wait * 2).min(RETRY_MAX);
+        }
+    }
+
+    async fn once(&self, body: &Bytes, traceparent: Option<&str>) -> Result<Receipt, PublishError> {
         let mut request = self
             .client
             .post(self.endpoint.clone())
             .header("X-API-Key", self.key.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(body);
-        if let Some(traceparent) = message.traceparent.or_else(trace::current) {
+            .body(body.clone());
+        if let Some(traceparent) = traceparent {
             request = request.header("traceparent", traceparent);
         }
         let mut response = request.send().await.map_err(|error| self.failed(error))?;
@@ -105,7 +159,7 @@ impl HttpPublisher {
         let body = self.read(&mut response).await?;
         match serde_json::from_slice(&body) {
             Ok(Answer { error: Some(refusal), .. }) => Err(PublishError::answered(refusal.code, &refusal.message)),
-            Ok(Answer { result: Some(_), .. }) => Ok(Receipt::default()),
+            Ok(Answer { result: Some(published), .. }) => Ok(published.into()),
             Ok(_) | Err(_) => Err(self.stranger("it answered something else")),
         }
     }
@@ -123,12 +177,13 @@ impl HttpPublisher {
 
     /// No answer, or half of one.
     fn failed(&self, error: reqwest::Error) -> PublishError {
-        let text = if error.is_timeout() {
-            format!("{} did not answer within {:?}", self.endpoint, self.deadline)
-        } else {
-            // The URL is in our own words already.
-            format!("no answer from {}: {}", self.endpoint, chain(&error.without_url()))
-        };
+        // The URL is in our own words already.
+        let text = format!("no answer from {}: {}", self.endpoint, chain(&error.without_url()));
+        PublishError::unknown(Fault::Gateway, text)
+    }
+
+    fn late(&self) -> PublishError {
+        let text = format!("{} did not answer within {:?}", self.endpoint, self.deadline);
         PublishError::unknown(Fault::Gateway, text)
     }
 
@@ -157,7 +212,7 @@ impl HttpPublisher {
 
 impl Publisher for HttpPublisher {
     /// One request after the other over a kept connection: that keeps the order, and gives each message
-    /// its own answer, deadline and trace.
+    /// its own answer, deadline and trace. One that is being tried again holds those behind it up.
     fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Result<Receipt, PublishError>>> {
         Box::pin(async move {
             let mut answers = Vec::with_capacity(messages.len());
@@ -184,24 +239,70 @@ fn endpoint(url: &str) -> Result<Url, PublishError> {
 
 /// JSON goes as it is, so that requests can be read; what JSON would not carry byte for byte goes as
 /// Base64, and the gateway judges it by the channel's format.
-fn request(message: &Message) -> serde_json::Result<Vec<u8>> {
+fn request(message: &Message) -> Result<Vec<u8>, PublishError> {
     let json: Option<&RawValue> = serde_json::from_slice(&message.data).ok();
     let json = json.filter(|json| {
         json.get().as_bytes() == message.data && !message.data.contains(&b'\n') && !message.data.contains(&b'\r')
     });
     let b64data = json.is_none().then(|| STANDARD.encode(&message.data));
-    serde_json::to_vec(&Request {
+    // The API takes both for "none": the message would be published in another way than it says.
+    if message.idempotency_key.as_deref() == Some("") {
+        return Err(PublishError::message("an idempotency key cannot be empty"));
+    }
+    if message.version.as_ref().is_some_and(|version| version.number == 0) {
+        return Err(PublishError::message("a version has to be at least 1"));
+    }
+    let request = Request {
         channel: &message.channel,
         data: json,
         b64data,
         tags: &message.tags,
         exclude_client: message.exclude_client.as_deref(),
-    })
+        idempotency_key: message.idempotency_key.as_deref(),
+        version: message.version.as_ref().map(|version| version.number),
+        version_epoch: message.version.as_ref().map_or("", |version| &version.epoch),
+        delta: message.delta,
+        skip_history: message.skip_history,
+        ack: message.ack.map(|ack| match ack {
+            Ack::Stored => "stored",
+            Ack::Replicated => "replicated",
+        }),
+    };
+    serde_json::to_vec(&request).map_err(|error| PublishError::message(chain(&error)))
+}
+
+/// 128 random bits, as text.
+fn random_key() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+impl From<Published> for Receipt {
+    fn from(Published { offset, epoch }: Published) -> Self {
+        let position = (offset > 0).then_some(Position { offset, epoch });
+        Self { position, ..Self::default() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Version;
+
+    #[test]
+    fn what_the_api_would_take_for_nothing_is_refused() {
+        let mut message = Message::new("news", "1");
+        message.idempotency_key = Some(String::new());
+        assert!(request(&message).unwrap_err().is_rejected());
+        message.idempotency_key = None;
+        message.version = Some(Version::default());
+        assert!(request(&message).unwrap_err().is_rejected());
+    }
+
+    #[test]
+    fn keys_made_here_are_keys() {
+        let (one, other) = (random_key(), random_key());
+        assert!(fanfare_proto::name::is_idempotency_key(&one) && one.len() == 32 && one != other, "{one} {other}");
+    }
 
     #[test]
     fn the_endpoint_keeps_a_path() {
@@ -225,6 +326,15 @@ mod tests {
         let mut message = Message::new("news", "1").tag("k", "v");
         message.exclude_client = Some("c".to_owned());
         assert_eq!(body(&message), r#"{"channel":"news","data":1,"tags":{"k":"v"},"exclude_client":"c"}"#);
+        let mut message = Message::new("kept:1", "1");
+        message.idempotency_key = Some("k".to_owned());
+        message.version = Some(Version { number: 7, epoch: "e".to_owned() });
+        (message.delta, message.skip_history, message.ack) = (true, true, Some(Ack::Replicated));
+        let expected = concat!(
+            r#"{"channel":"kept:1","data":1,"idempotency_key":"k","version":7,"version_epoch":"e","#,
+            r#""delta":true,"skip_history":true,"ack":"replicated"}"#
+        );
+        assert_eq!(body(&message), expected);
         // Neither is JSON that a JSON text would carry byte for byte.
         assert_eq!(body(&Message::new("news", "{\n}")), r#"{"channel":"news","b64data":"ewp9"}"#);
         assert_eq!(body(&Message::new("news", &b"\xff\x00"[..])), r#"{"channel":"news","b64data":"/wA="}"#);

@@ -35,7 +35,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    fn all<'a>(self, publications: &'a [Arc<Retained>], form: Form) -> Vec<&'a [u8]> {
+    fn all(self, publications: &[Arc<Retained>], form: Form) -> Vec<&[u8]> {
         let write = |said: &Publication| {
             let data = match form {
                 Form::Plain => Data::Plain(&said.data),

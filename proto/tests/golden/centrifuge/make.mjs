@@ -74,6 +74,42 @@ async function converse(form) {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
   };
 
+  // A channel with history: what was missed comes first, then patches, one on top of the other.
+  const follow = async () => {
+    const prices = client.newSubscription('prices', {
+      since: { offset: 3, epoch: 'abcd' }, positioned: true, recoverable: true, joinLeave: true, delta: 'fossil',
+    });
+    const said = [];
+    const last = new Promise((resolve) => prices.on('publication', ({ data, offset }) => {
+      said.push(plain({ data, offset }));
+      if (plain(data).last) resolve();
+    }));
+    prices.subscribe();
+    await saveFrame('subscribe_stream');
+    await tell('subscribe_recovered', prices, 'subscribed');
+    answer('patches');
+    await last;
+    heard.patches = { said, patches: prices.deltaStats().numDeltaPayloads };
+    await tell('join', prices, 'join');
+    await tell('leave', prices, 'leave');
+
+    const presence = prices.presence();
+    await nextFrame();
+    answer('presence');
+    heard.presence = plain(await presence);
+
+    // Told that its state is too old, it gets a new one and tries again.
+    const positions = [{ offset: 1, epoch: 'abcd' }, { offset: 7, epoch: 'abcd' }];
+    const state = client.newSubscription('state', { getState: async () => positions.shift() });
+    state.subscribe();
+    await saveFrame('subscribe_state');
+    answer('error_unrecoverable');
+    await saveFrame('subscribe_state_again');
+    await tell('subscribe_state', state, 'subscribed');
+
+    await tell('push_subscribe_stream', client, 'subscribed');
+  };
+
   const client = new form.Client('ws://127.0.0.1:1/connection/websocket', {
     websocket: Socket, protocol: form.name, token: 'old.connection.token', getToken: async () => 'new.connection.token',
     data: form.toData({ room: 'blue "1"' }), name: 'golden', version: '1.2.3',
@@ -148,6 +184,8 @@ async function converse(form) {
   news.unsubscribe();
   await saveFrame('unsubscribe');
   answer('unsubscribe');
+
+  await follow();
   client.disconnect();
   return heard;
 }
