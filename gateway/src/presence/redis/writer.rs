@@ -263,8 +263,7 @@ impl Writer {
     ) -> Result<Vec<String>, LinkError> {
         let name = channel.as_str();
         let keys = [self.keys.members(name), self.keys.member_users(name), self.keys.members_parked(name)];
-        let head =
-            [self.keys.channel(name), holder.node.clone(), holder.generation.to_string(), until_ms.to_string()];
+        let head = [self.keys.channel(name), holder.node.clone(), holder.generation.to_string(), until_ms.to_string()];
         let mut arguments: Vec<Vec<u8>> = head.into_iter().map(String::into_bytes).collect();
         arguments.push(TTL_MS.to_string().into_bytes());
         for change in changes {
