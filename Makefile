@@ -4,7 +4,9 @@
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 DENY := $(or $(shell command -v cargo-deny),target/test-tools/bin/cargo-deny)
 
-.PHONY: help run test check compose-check docs up down clean
+MINUTES ?= 30
+
+.PHONY: help run test soak check compose-check docs up down clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -14,6 +16,9 @@ run: ## A gateway on 127.0.0.1:8080, with a demo page and throw-away secrets
 
 test: ## Everything, installing what it needs; STAGES="cargo browser" for some (deploy/check/test lists them)
 	deploy/check/test $(STAGES)
+
+soak: ## Faults by dice for long: MINUTES=n (30) SEED=s; run after run, until the time is over or one is red
+	FANFARE_FAULTS_MINUTES=$(MINUTES) FANFARE_FAULTS_SEED=$(SEED) deploy/check/faults fault_run_mix
 
 check: $(DENY) ## What a change must pass before anything else: format, lints, licences
 	deploy/check/lint

@@ -45,6 +45,13 @@ fn every_row_of_the_centrifuge_page_has_its_test() {
 }
 
 #[test]
+fn every_promise_about_recovery_has_its_test() {
+    let page = fs::read_to_string(root().join("docs/operations/recovery.md")).unwrap();
+    assert!(rows(&page).count() > 25);
+    assert_eq!(complaints(&page), Vec::<String>::new());
+}
+
+#[test]
 fn a_row_without_a_test_is_noticed() {
     let page = "\
 | name | file |

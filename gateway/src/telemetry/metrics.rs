@@ -212,16 +212,8 @@ impl Metrics {
                 "Members of channels with presence whose connections are on this node",
             ),
             presence_waiting: gauge(&mut r, "presence_waiting", "Changes of members that are not in the store yet"),
-            presence_reaped: counter(
-                &mut r,
-                "presence_reaped",
-                "Members of dead nodes that this node has struck out",
-            ),
-            presence_resyncs: counter(
-                &mut r,
-                "presence_resyncs",
-                "Times that this node entered all its members again",
-            ),
+            presence_reaped: counter(&mut r, "presence_reaped", "Members of dead nodes that this node has struck out"),
+            presence_resyncs: counter(&mut r, "presence_resyncs", "Times that this node entered all its members again"),
             api_requests: family(&mut r, "api_requests", "Requests to the server API"),
             task_panics: counter(&mut r, "task_panics", "Tasks that ended in a panic"),
             registry: r,

@@ -18,6 +18,9 @@ pub const API_KEY: &str = "test-api-key";
 /// For every wait that must end.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How much of a gateway's log a failed test shows.
+const LOG_SHOWN_BYTES: usize = 16 * 1024;
+
 const READY_WITHIN: Duration = Duration::from_secs(15);
 
 /// A running gateway.
@@ -48,27 +51,35 @@ impl Gateway {
 
     fn spawn(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("gateway.toml");
         let secret = format!("[auth.token]\nhmac_secret = \"{HMAC_SECRET}\"\n");
-        std::fs::write(&file, format!("{secret}{config}\n")).unwrap();
+        std::fs::write(directory.path().join("gateway.toml"), format!("{secret}{config}\n")).unwrap();
         let (listen, internal) = (free_address(), free_address());
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
-        // The shell only raises the limit on open files as far as it may: one test opens 1,000 sockets.
-        let child = Command::new("sh")
-            .args([
-                "-c",
-                "ulimit -n $(ulimit -Hn) 2>/dev/null; exec \"$0\" \"$@\"",
-                env!("CARGO_BIN_EXE_fanfare-gateway"),
-            ])
-            .args(["serve", "--listen", &listen.to_string(), "--internal-listen", &internal.to_string(), "-c"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = launch(&directory, listen, internal);
         let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
         Self { child, listen, internal, http, directory }
+    }
+
+    /// Kills the process: no farewell to anybody.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts again, on the same ports and with the same configuration, and does not wait.
+    pub fn relaunch(&mut self) {
+        self.kill();
+        self.child = launch(&self.directory, self.listen, self.internal);
+    }
+
+    /// Sends the process a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Files that the process has open, sockets included.
+    pub fn open_files(&self) -> u64 {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count() as u64
     }
 
     /// Starts one whose broker is not there, and waits until it answers at all.
@@ -175,9 +186,27 @@ impl Drop for Gateway {
         let _ = self.child.wait();
         if std::thread::panicking() {
             use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "--- the gateway's log\n{}---", self.log());
+            let log = self.log();
+            // The end of a long one: a fault run says much.
+            let from = log.len().saturating_sub(LOG_SHOWN_BYTES);
+            let shown = log.get(from..).unwrap_or(&log);
+            let _ = writeln!(std::io::stderr(), "--- the gateway's log\n{shown}---");
         }
     }
+}
+
+fn launch(directory: &TempDir, listen: SocketAddr, internal: SocketAddr) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
+    // The shell only raises the limit on open files as far as it may: one test opens 1,000 sockets.
+    Command::new("sh")
+        .args(["-c", "ulimit -n $(ulimit -Hn) 2>/dev/null; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_fanfare-gateway")])
+        .args(["serve", "--listen", &listen.to_string(), "--internal-listen", &internal.to_string(), "-c"])
+        .arg(directory.path().join("gateway.toml"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 fn free_address() -> SocketAddr {

@@ -73,6 +73,13 @@ impl RedisServer {
         }
     }
 
+    /// Sends the process a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("a server that runs");
+        let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Starts again, empty, on the same port.
     pub fn restart(&mut self) {
         self.stop();

@@ -85,10 +85,8 @@ impl Reaper {
     async fn bury(&self, holder: &Holder) -> Result<(), LinkError> {
         let name = holder.to_string();
         let (lock, list) = (self.keys.holder_reaper(&name), self.keys.holder_channels(&name));
-        let locked: Option<String> = self
-            .link
-            .command(cmd("SET").arg(&lock).arg(&self.node).arg("NX").arg("PX").arg(self.lock_ms))
-            .await?;
+        let locked: Option<String> =
+            self.link.command(cmd("SET").arg(&lock).arg(&self.node).arg("NX").arg("PX").arg(self.lock_ms)).await?;
         if locked.is_none() {
             return Ok(());
         }
@@ -149,8 +147,7 @@ impl Reaper {
     async fn reap(&self, holder: &Holder, channel: &str) -> Result<u64, LinkError> {
         let keys = [self.keys.members(channel), self.keys.member_users(channel), self.keys.members_parked(channel)];
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let (name, generation, slice) =
-            (self.keys.channel(channel), holder.generation.to_string(), SLICE.to_string());
+        let (name, generation, slice) = (self.keys.channel(channel), holder.generation.to_string(), SLICE.to_string());
         let (mut cursor, mut struck) = (String::from("0"), 0);
         loop {
             let arguments = [&name, &holder.node, &generation, &cursor, &slice].map(|argument| argument.as_bytes());
