@@ -271,7 +271,7 @@ fn what_does_nothing_is_warned_of() {
         assert_eq!(serve_warnings(&file, &[TOKEN]), [said(key, line, text)], "{file}");
     }
     // Defaults that are written out are no news.
-    let quiet = option("history_meta_ttl = \"720h\"") + &option("leave_delay = \"1000ms\"");
+    let quiet = option("history_meta_ttl = \"720h\"") + &option("leave_delay = \"3000ms\"");
     assert!(serve_warnings(&quiet, &[TOKEN]).is_empty());
 }
 
