@@ -24,7 +24,14 @@ fn derive_json(config: &mut Config, schemas: &DescriptorPool) {
     }
 }
 
+/// Answers whose fields are there also when they are empty or zero, as Centrifugo writes them: official
+/// clients take what is not there for `undefined`.
+const WRITTEN_WHOLE: &[&str] = &["PresenceResult", "PresenceStatsResult", "HistoryResult"];
+
 fn json_rules(field: &FieldDescriptor) -> &'static str {
+    if WRITTEN_WHOLE.contains(&field.parent_message().name()) {
+        return r#"deserialize_with = "crate::centrifuge::json::field::or_default""#;
+    }
     match field.kind() {
         Kind::Bytes => {
             r#"with = "crate::centrifuge::json::field::raw", skip_serializing_if = "bytes::Bytes::is_empty""#

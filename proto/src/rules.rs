@@ -13,20 +13,35 @@ use crate::data::{self, DataError};
 use crate::limits;
 use crate::name::{self, NameError};
 
-/// The version that is written, and the only one that is read.
-pub const VERSION: u32 = 1;
+/// The version that is written. The one before is read as well: its gateways kept no history.
+pub const VERSION: u32 = 2;
 
 /// The rules of all channels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Of the JSON's shape.
+    /// Of the JSON's shape, as it was read: [`VERSION`], or the one before.
     pub version: u32,
     /// Names the content: equal hashes, equal rules. Readers compare it, they do not compute it.
     pub hash: String,
+    /// For all channels alike.
+    #[serde(flatten)]
+    pub common: CommonRules,
     /// For names without a namespace.
     pub default: ChannelRules,
     /// By name. A channel whose namespace is not here does not exist.
     pub namespaces: BTreeMap<String, ChannelRules>,
+}
+
+/// What holds on every channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CommonRules {
+    /// How long an idempotency key is remembered after its last use, in milliseconds.
+    pub idempotency_window_ms: u64,
+    /// How many replicas must confirm a publication with [`Ack::Replicated`].
+    pub replicas: u64,
+    /// How long to wait for them, in milliseconds.
+    pub replicated_timeout_ms: u64,
 }
 
 /// What a publication to a channel must respect.
@@ -36,6 +51,37 @@ pub struct ChannelRules {
     pub data_format: DataFormat,
     /// Largest payload, in bytes.
     pub publication_size_limit: usize,
+    /// What is kept of what was said; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+    /// When a publisher is answered who does not ask for something else.
+    #[serde(default)]
+    pub ack: Ack,
+    /// Every publication may be sent as a patch, whether its publisher asks for it or not.
+    #[serde(default)]
+    pub delta_publish: bool,
+}
+
+/// What is kept of what was said on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Publications; at least 1.
+    pub size: u64,
+    /// How long they are kept after the last one, in milliseconds; at least 1.
+    pub ttl_ms: u64,
+    /// How long the stream's epoch and numbering are, in milliseconds; at least `ttl_ms`.
+    pub meta_ttl_ms: u64,
+}
+
+/// When a publisher is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ack {
+    /// When Redis has stored the publication (with history) or sent it (without).
+    #[default]
+    Stored,
+    /// When replicas have it, too.
+    Replicated,
 }
 
 /// What payloads are.
@@ -51,7 +97,20 @@ pub enum DataFormat {
 
 impl Default for ChannelRules {
     fn default() -> Self {
-        Self { data_format: DataFormat::Json, publication_size_limit: limits::API_BODY_BYTES_DEFAULT }
+        Self {
+            data_format: DataFormat::Json,
+            publication_size_limit: limits::API_BODY_BYTES_DEFAULT,
+            history: None,
+            ack: Ack::Stored,
+            delta_publish: false,
+        }
+    }
+}
+
+/// What gateways have when nothing else is configured.
+impl Default for CommonRules {
+    fn default() -> Self {
+        Self { idempotency_window_ms: 300_000, replicas: 1, replicated_timeout_ms: 1000 }
     }
 }
 
@@ -64,6 +123,9 @@ pub enum ReadError {
     /// Not rules at all.
     #[error("the stored rules are malformed: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// The numbers of a history contradict each other.
+    #[error("the stored rules make no sense: a history of {size} publications for {ttl_ms} ms, numbered for {meta_ttl_ms} ms", size = .0.size, ttl_ms = .0.ttl_ms, meta_ttl_ms = .0.meta_ttl_ms)]
+    Senseless(History),
 }
 
 /// Why a publication is against the rules. The publisher's fault.
@@ -89,17 +151,24 @@ pub enum RuleError {
 }
 
 impl Rules {
-    /// Rules of the current version, with their hash.
+    /// Rules of the current version, with their hash, and [`CommonRules::default`].
     #[must_use]
     pub fn new(default: ChannelRules, namespaces: BTreeMap<String, ChannelRules>) -> Self {
-        let hash = hash(&default, &namespaces);
-        Self { version: VERSION, hash, default, namespaces }
+        let rules = Self { version: VERSION, hash: String::new(), common: CommonRules::default(), default, namespaces };
+        rules.hashed()
     }
 
-    /// Reads what [`Rules::print`] wrote. Fields that are not known here are ignored.
+    /// The same with other rules for all channels.
+    #[must_use]
+    pub fn with_common(self, common: CommonRules) -> Self {
+        Self { common, ..self }.hashed()
+    }
+
+    /// Reads what [`Rules::print`] wrote, here or in the version before, which knew of no history. Fields
+    /// that are not known here are ignored.
     ///
     /// # Errors
-    /// When it has another version or another shape.
+    /// When it has another version or another shape, or contradicts itself.
     pub fn parse(json: &[u8]) -> Result<Self, ReadError> {
         #[derive(Deserialize)]
         struct Head {
@@ -107,10 +176,15 @@ impl Rules {
         }
         // The version first: of another one, nothing else can be expected to fit.
         let head: Head = serde_json::from_slice(json)?;
-        if head.version != VERSION {
+        if !(VERSION - 1..=VERSION).contains(&head.version) {
             return Err(ReadError::Version(head.version));
         }
-        Ok(serde_json::from_slice(json)?)
+        let rules: Self = serde_json::from_slice(json)?;
+        let histories = std::iter::once(&rules.default).chain(rules.namespaces.values()).filter_map(|of| of.history);
+        match histories.into_iter().find(|history| !history.is_sound()) {
+            Some(history) => Err(ReadError::Senseless(history)),
+            None => Ok(rules),
+        }
     }
 
     /// The rules as they are stored.
@@ -146,11 +220,23 @@ impl Rules {
             DataFormat::Binary => Ok(data),
         }
     }
+
+    fn hashed(mut self) -> Self {
+        self.hash = hash(&self);
+        self
+    }
+}
+
+impl History {
+    fn is_sound(self) -> bool {
+        self.size > 0 && self.ttl_ms > 0 && self.meta_ttl_ms >= self.ttl_ms
+    }
 }
 
 /// FNV-1a, 64 bits, of the content's canonical JSON: maps are sorted, fields stand in order.
-fn hash(default: &ChannelRules, namespaces: &BTreeMap<String, ChannelRules>) -> String {
-    let json = serde_json::to_vec(&(default, namespaces)).expect("maps with text keys can always be written");
+fn hash(rules: &Rules) -> String {
+    let content = (&rules.common, &rules.default, &rules.namespaces);
+    let json = serde_json::to_vec(&content).expect("maps with text keys can always be written");
     let hash = json
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
@@ -162,8 +248,14 @@ mod tests {
     use super::*;
 
     fn rules() -> Rules {
-        let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 4 };
-        let small = ChannelRules { data_format: DataFormat::Json, publication_size_limit: 10 };
+        let binary = ChannelRules {
+            data_format: DataFormat::Binary,
+            publication_size_limit: 4,
+            history: Some(History { size: 10, ttl_ms: 1000, meta_ttl_ms: 2000 }),
+            ack: Ack::Replicated,
+            delta_publish: true,
+        };
+        let small = ChannelRules { publication_size_limit: 10, ..ChannelRules::default() };
         Rules::new(small, [("files".to_owned(), binary)].into())
     }
 
@@ -200,18 +292,36 @@ mod tests {
     #[test]
     fn the_hash_names_the_content() {
         let rules = rules();
-        assert_eq!(rules.hash, hash(&rules.default, &rules.namespaces));
-        let other = Rules::new(rules.default, BTreeMap::new());
-        assert_ne!(rules.hash, other.hash);
+        assert_eq!(rules.hash, hash(&rules));
+        assert_ne!(rules.hash, Rules::new(rules.default, BTreeMap::new()).hash);
+        let patient = CommonRules { replicated_timeout_ms: 5000, ..rules.common };
+        assert_ne!(rules.hash, rules.clone().with_common(patient).hash);
+        assert_eq!(rules.hash, rules.clone().with_common(rules.common).hash);
     }
 
     #[test]
-    fn only_this_version_is_read() {
+    fn this_version_and_the_one_before_are_read() {
         assert_eq!(Rules::parse(rules().print().as_bytes()).unwrap(), rules());
-        let newer = br#"{"version":2,"shape":"who knows"}"#;
-        assert!(matches!(Rules::parse(newer), Err(ReadError::Version(2))));
-        for bad in [&b""[..], b"{}", b"[]", br#"{"version":1}"#] {
+        let newer = br#"{"version":3,"shape":"who knows"}"#;
+        assert!(matches!(Rules::parse(newer), Err(ReadError::Version(3))));
+        assert!(matches!(Rules::parse(br#"{"version":0}"#), Err(ReadError::Version(0))));
+        for bad in [&b""[..], b"{}", b"[]", br#"{"version":1}"#, br#"{"version":2}"#] {
             assert!(matches!(Rules::parse(bad), Err(ReadError::Malformed(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_is_not_read() {
+        for (size, ttl_ms, meta_ttl_ms) in [(0, 1, 1), (1, 0, 1), (1, 2, 1)] {
+            let history = History { size, ttl_ms, meta_ttl_ms };
+            let broken = ChannelRules { history: Some(history), ..ChannelRules::default() };
+            for rules in [
+                Rules::new(broken, BTreeMap::new()),
+                Rules::new(ChannelRules::default(), [("chat".to_owned(), broken)].into()),
+            ] {
+                let read = Rules::parse(rules.print().as_bytes());
+                assert!(matches!(read, Err(ReadError::Senseless(found)) if found == history), "{read:?}");
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use fanfare_proto::envelope::{
     Subscribe, Target, Unsubscribe,
 };
 use fanfare_proto::keys::Keys;
-use fanfare_proto::rules::{ChannelRules, DataFormat, Rules};
+use fanfare_proto::rules::{Ack, ChannelRules, CommonRules, DataFormat, History, Rules};
 use fanfare_proto::script::{self, LogId};
 
 fn path(name: &str) -> PathBuf {
@@ -184,12 +184,30 @@ fn names_are_as_ever() {
 
 #[test]
 fn rules_are_written_and_read_as_ever() {
-    let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 1_048_576 };
-    let json = ChannelRules { data_format: DataFormat::Json, publication_size_limit: 65_536 };
-    let rules = Rules::new(json, BTreeMap::from([("files".into(), binary), ("chat".into(), json)]));
+    let binary = ChannelRules {
+        data_format: DataFormat::Binary,
+        publication_size_limit: 1_048_576,
+        history: Some(History { size: 100, ttl_ms: 60_000, meta_ttl_ms: 2_592_000_000 }),
+        ack: Ack::Replicated,
+        delta_publish: true,
+    };
+    let json = ChannelRules { publication_size_limit: 65_536, ..ChannelRules::default() };
+    let common = CommonRules { idempotency_window_ms: 120_000, replicas: 2, replicated_timeout_ms: 500 };
+    let namespaces = BTreeMap::from([("files".into(), binary), ("chat".into(), json)]);
+    let rules = Rules::new(json, namespaces).with_common(common);
     let text = golden("rules.json", &format!("{}\n", rules.print()));
     assert_eq!(format!("{}\n", rules.print()), text);
     assert_eq!(Rules::parse(text.as_bytes()).unwrap(), rules);
+}
+
+/// The file is what version 1 wrote, and is never written again.
+#[test]
+fn rules_of_the_version_before_are_read_and_keep_no_history() {
+    let rules = Rules::parse(&std::fs::read(path("rules-1.json")).unwrap()).unwrap();
+    let json = ChannelRules { publication_size_limit: 65_536, ..ChannelRules::default() };
+    let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 1_048_576, ..json };
+    assert_eq!((rules.version, rules.default, rules.common), (1, json, CommonRules::default()));
+    assert_eq!(rules.namespaces, BTreeMap::from([("files".into(), binary), ("chat".into(), json)]));
 }
 
 #[test]

@@ -30,6 +30,8 @@ Examples:
   date +'{\"now\":\"%T\"}' | fanfare-worker publish --to redis://localhost:6379 --channel clock --data -
   fanfare-worker publish --to http://localhost:8080 --api-key KEY --channel orders:42 --data '{\"paid\":true}' \\
     --idempotency-key order-42-paid --retries 3
+  fanfare-worker publish --to redis://localhost:6379 --channel orders:42 --data '{\"paid\":true}' \\
+    --idempotency-key order-42-paid --ack replicated --retries 3
 
 Exit codes: 0 published, 1 not published, 2 wrong usage.";
 
@@ -131,7 +133,7 @@ struct Publish {
     #[command(flatten)]
     how: How,
 
-    /// Try so many times more; without --idempotency-key it makes one. For http(s):// only
+    /// Try so many times more; without --idempotency-key it makes one
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
 }
@@ -233,7 +235,6 @@ fn out_of_place(matches: &ArgMatches) -> Option<&'static str> {
             Some("--prefix is for redis:// only: a gateway takes the prefix of its own configuration")
         }
         "redis" if typed("api_key") => Some("--api-key is for http(s):// only: Redis takes user:password@ in the URL"),
-        "redis" if typed("retries") => Some("--retries is for http(s):// only: run it again, with --idempotency-key"),
         "redis" if typed("api_key_file") => {
             Some("--api-key-file is for http(s):// only: Redis takes user:password@ in the URL")
         }

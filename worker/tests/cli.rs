@@ -13,6 +13,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::routing::post;
+use fanfare_proto::rules::{ChannelRules, History, Rules};
 use serde_json::{Value, json};
 use support::{PATIENCE, Redis, free_port};
 use tokio::sync::mpsc;
@@ -106,7 +107,6 @@ async fn wrong_usage_ends_with_2_and_sends_nothing() {
         &["ticker", "--to", "redis://127.0.0.1:1", "--api-key", "k"],
         &[&to[..], &["--channel", "c", "--api-key-file", file]].concat(),
         &[&http[..], &["--api-key", "k", "--prefix", "p"]].concat(),
-        &[&to[..], &["--channel", "c", "--retries", "1"]].concat(),
         &[&http[..], &["--api-key", "k", "--idempotency-key", ""]].concat(),
         &[&http[..], &["--api-key", "k", "--idempotency-key", "a\r\nb"]].concat(),
         &[&http[..], &["--api-key", "k", "--idempotency-key", &long]].concat(),
@@ -200,6 +200,29 @@ async fn options_reach_the_gateway_and_the_place_is_printed() {
     let body = asked.recv().await.unwrap();
     assert_eq!(body["skip_history"], true);
     assert!(body["idempotency_key"].is_string(), "{body}");
+}
+
+#[tokio::test]
+async fn options_hold_on_the_direct_road_too() {
+    let redis = Redis::start();
+    let history = Some(History { size: 10, ttl_ms: 60_000, meta_ttl_ms: 60_000 });
+    redis.set_rules(&Rules::new(ChannelRules { history, ..ChannelRules::default() }, [].into())).await;
+    let to = redis.url();
+    let base = ["publish", "--to", &to, "--channel", "kept", "--data", "1"];
+    let place = |output: &Output| text(&output.stdout).strip_prefix("published to kept at ").map(str::to_owned);
+    let keyed = [&base[..], &["--idempotency-key", "order 42", "--version", "3", "--retries", "2"]].concat();
+    let (first, again) = (run(worker(&keyed)).await, run(worker(&keyed)).await);
+    assert!(place(&first).is_some_and(|place| place.starts_with("offset 1 of epoch ")), "{}", text(&first.stderr));
+    assert_eq!(place(&first), place(&again));
+    // Dropped, and told where the newest one stands.
+    let older = run(worker(&[&base[..], &["--version", "2"]].concat())).await;
+    assert_eq!(place(&older), place(&first));
+    // No replica, no replicated ack; stored it is.
+    let unsure = run(worker(&[&base[..], &["--ack", "replicated"]].concat())).await;
+    assert_eq!(unsure.status.code(), Some(1));
+    assert!(text(&unsure.stderr).contains("stored, but only 0 of 1 replicas"), "{}", text(&unsure.stderr));
+    let next = run(worker(&base)).await;
+    assert!(place(&next).is_some_and(|place| place.starts_with("offset 3 ")), "{}", text(&next.stdout));
 }
 
 /// A server API that notes the keys it is shown.

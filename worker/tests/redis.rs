@@ -127,8 +127,8 @@ async fn rules_that_cannot_be_read_stop_publishing_until_they_can() {
 async fn the_gateways_rules_hold_here_too() {
     let redis = Redis::start();
     let mut subscriber = redis.subscribe("fanfare:0:ch:{files:x}").await;
-    let small = ChannelRules { data_format: DataFormat::Json, publication_size_limit: 4 };
-    let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 100 };
+    let small = ChannelRules { publication_size_limit: 4, ..ChannelRules::default() };
+    let binary = ChannelRules { data_format: DataFormat::Binary, publication_size_limit: 100, ..small };
     let rules = Rules::new(small, [("files".to_owned(), binary)].into()).print();
     let mut connection = redis.connection().await;
     let () = redis::cmd("SET").arg("fanfare:rules").arg(rules).query_async(&mut connection).await.unwrap();
@@ -152,6 +152,7 @@ async fn without_rules_a_namespace_is_taken_to_exist() {
 #[tokio::test]
 async fn rules_are_read_once_while_they_are_fresh() {
     let redis = Redis::start();
+    redis.set_rules(&Rules::new(ChannelRules::default(), [].into())).await;
     let mut connection = redis.connection().await;
     let publisher = publisher(&redis);
     publisher.publish(Message::new("news", "1")).await.unwrap();

@@ -1,6 +1,7 @@
 //! Configuration to parts, in floor order. The only file that names concrete brokers and codecs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -15,7 +16,7 @@ use crate::broker::{Broker, Bus, Events, Roster};
 use crate::channel::Rules;
 use crate::codec::{Codec, centrifuge};
 use crate::config::Config;
-use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataFormat};
+use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataFormat, HistoryConfig, PublishAck};
 use crate::door;
 use crate::hub::Hub;
 use crate::model::time::{Clock, SystemClock};
@@ -172,7 +173,7 @@ impl Joint {
                 let (broker, events) =
                     RedisBroker::start(&config.broker, *id, back, Arc::clone(metrics), Arc::clone(clock))
                         .context("broker.url")?;
-                broker.announce_rules(&shared_rules(&config.channel));
+                broker.announce_rules(&shared_rules(&config.channel, &config.history));
                 let redis = Some(Arc::clone(&broker));
                 let presence = RedisPresence::start(
                     &config.broker,
@@ -203,14 +204,36 @@ fn memory_presence(broker: &Arc<MemoryBroker>, ground: &Ground) -> Arc<dyn Prese
 }
 
 /// What workers that publish straight to Redis must know of the channel rules.
-fn shared_rules(config: &ChannelConfig) -> rules::Rules {
-    let shared = |options: &ChannelOptions| rules::ChannelRules {
+fn shared_rules(channels: &ChannelConfig, history: &HistoryConfig) -> rules::Rules {
+    let namespaces = channels.namespaces.iter().map(|namespace| (namespace.name.clone(), shared(&namespace.options)));
+    rules::Rules::new(shared(&channels.default), namespaces.collect()).with_common(rules::CommonRules {
+        idempotency_window_ms: millis(history.idempotency_window),
+        replicas: history.replicas,
+        replicated_timeout_ms: millis(history.replicated_timeout),
+    })
+}
+
+fn shared(options: &ChannelOptions) -> rules::ChannelRules {
+    rules::ChannelRules {
         data_format: match options.publication_data_format {
             DataFormat::Json => rules::DataFormat::Json,
             DataFormat::Binary => rules::DataFormat::Binary,
         },
+        history: options.history.map(|history| rules::History {
+            size: history.size as u64,
+            ttl_ms: millis(history.ttl),
+            meta_ttl_ms: millis(history.meta_ttl),
+        }),
+        ack: match options.history.map(|history| history.ack).unwrap_or_default() {
+            PublishAck::Stored => rules::Ack::Stored,
+            PublishAck::Replicated => rules::Ack::Replicated,
+        },
+        delta_publish: options.delta_publish,
         ..rules::ChannelRules::default()
-    };
-    let namespaces = config.namespaces.iter().map(|namespace| (namespace.name.clone(), shared(&namespace.options)));
-    rules::Rules::new(shared(&config.default), namespaces.collect())
+    }
+}
+
+/// Redis counts in milliseconds: a wish for less is a wish for the shortest there is.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }

@@ -7,15 +7,23 @@
 //! - **Told once.** With [`Entry::told`], listeners of the channel get one [`Change::Joined`] for each
 //!   member that was not there and one [`Change::Left`] for each that was, also for the members of a dead
 //!   node, whichever of the others finds them. They arrive as [`crate::broker::BrokerEvent::Member`]'s
-//!   values do: over the channel itself.
+//!   values do: over the channel itself. What is told of one member comes in the order in which it
+//!   happened.
 //! - **Quiet returns.** A member whose connection was lost ([`Departure::Lost`]) stays for the delay it
-//!   entered with. If meanwhile the same user (not the anonymous one) enters the channel on any node,
-//!   neither the leave of the one nor the join of the other is told.
+//!   entered with: it is listed and counted. If meanwhile the same user (not the anonymous one) enters
+//!   the channel on any node, the new member takes its place, and neither the leave of the one nor the
+//!   join of the other is told. Of several lost members, each entrance takes the place of one.
 //! - **Dead nodes.** Members of a node whose lease has ended are not listed, and are removed (and told)
-//!   by another node within one heartbeat, or by the first node that starts.
+//!   by another node within one heartbeat, or by the first node that starts; until then they are counted.
+//!   A node that was taken for dead and lives on enters its members again; those whose leaves were told
+//!   are told as joins.
 //! - **Restarts.** If the store comes back empty, each node enters its members again, without telling.
+//!   If it comes back without its latest changes, too; then the leave of a member that had left may be
+//!   told a second time.
+//! - **Outages.** Who leaves while the store is away is struck out, and told, when it is back. What waits
+//!   for that is bounded by the members there were when the outage began.
 //! - **Cost.** `count` is O(1), `list` O(members). Enters and leaves that come together are written
-//!   together.
+//!   together. Members that stay cost nothing.
 //!
 //! `gateway/tests/contract` runs one suite over all implementations.
 //!
@@ -43,11 +51,15 @@ pub trait Presence: fmt::Debug + Send + Sync + 'static {
     /// Notes a member of this node. Again for the same member: its info is replaced, nothing is told.
     ///
     /// # Errors
-    /// When the store did not confirm in time; the member is not noted then.
+    /// When the store did not confirm in time, at once if it is known to be away. A member that was not
+    /// noted before is not noted then: if it was seen, it soon leaves. Of one that was, either info stands.
+    ///
+    /// # Cancel safety
+    /// Dropped before the answer is the same as an error.
     fn enter<'a>(&'a self, channel: &'a ChannelName, entry: Entry) -> BoxFuture<'a, Result<(), PresenceError>>;
 
     /// Strikes a member of this node out, soon: never waits, and tries again until the store is there.
-    /// Nothing happens for one that is not noted.
+    /// Nothing happens for one that is not noted, or was replaced by a quiet return.
     fn leave(&self, channel: &ChannelName, client: ConnectionId, departure: Departure);
 
     /// Everybody on a channel.
@@ -66,8 +78,9 @@ pub trait Presence: fmt::Debug + Send + Sync + 'static {
     /// When the store was not reached.
     fn count<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, Result<PresenceStats, PresenceError>>;
 
-    /// Strikes this node's members out, for a clean exit: told like [`Departure::Lost`] without delay to
-    /// those that remain. Ends within the store's deadlines.
+    /// Strikes this node's members out, for a clean exit: told like [`Departure::Final`] to those that
+    /// remain. Ends within the store's deadline for one call; what is not done by then, other nodes do
+    /// when the lease has ended. Nobody enters afterwards.
     fn retire(&self) -> BoxFuture<'_, ()>;
 }
 

@@ -15,7 +15,9 @@ mod failover;
 mod history;
 mod keys;
 mod link;
+mod members;
 mod outage;
+mod presence;
 mod roster;
 mod vitals;
 

@@ -21,8 +21,8 @@ pub const READ: &str = include_str!("presence_read.lua");
 /// First word of [`CHANGE`]'s answer: the holder's lease has ended, nothing was done.
 pub const LATE: &str = "late";
 
-/// First word of [`CHANGE`]'s answer: nobody was on the channel before.
-pub const EMPTY: &str = "empty";
+/// [`CHANGE`]'s answer to `check`: the member is not there.
+pub const MISSING: &str = "missing";
 
 /// How long a channel's members stand, and a holder's list of channels, without anybody renewing them,
 /// in milliseconds: ten minutes. Long against all leases, so that a node which starts after all others

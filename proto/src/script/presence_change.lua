@@ -7,14 +7,15 @@
 -- ARGV[4]  until when the holder may write, in milliseconds since 1970 by this server's clock
 -- ARGV[5]  how long the keys stay without being written, in milliseconds
 -- then for each change four:
---   what    'enter', 'park' or 'leave'
+--   what    'enter', 'park', 'leave' or 'check'
 --   client  the member
 --   value   what stands for it; for 'enter' only
 --   join    the envelope that is said if it was not there, empty for none; for 'enter' only
 --
 -- Answers 'late' alone and does nothing once the holder may not write any more: its members may have
--- been removed, and what is written now nobody would ever remove. Else 'held' or, if nobody was there
--- before, 'empty', and then for each change an empty text or the error that kept it from being made.
+-- been removed, and what is written now nobody would ever remove. Else 'done', and then for each change
+-- an empty text or the error that kept it from being made; for 'check', 'missing' if the member is not
+-- there.
 
 local now = redis.call('TIME')
 if tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) >= tonumber(ARGV[4]) then
@@ -27,7 +28,8 @@ local members = redis.call('HLEN', KEYS[1])
 local users = redis.call('HLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 
--- The users were evicted or deleted: their number is what the members say.
+-- One of the keys was evicted or deleted: the number of users is what the members say.
+if members == 0 and users > 0 then redis.call('DEL', KEYS[2]) end
 if members > 0 and users == 0 then
   for _, value in ipairs(redis.call('HVALS', KEYS[1])) do
     local member = read(value)
@@ -92,12 +94,16 @@ local function leave(client)
   if member and not overtaken(member) then strike(client, member) end
 end
 
-local made = { enter = enter, park = park, leave = leave }
-local answer = { members > 0 and 'held' or 'empty' }
+local function check(client)
+  return redis.call('HEXISTS', KEYS[1], client) == 0 and 'missing' or nil
+end
+
+local made = { enter = enter, park = park, leave = leave, check = check }
+local answer = { 'done' }
 for at = 6, #ARGV, 4 do
   local done, problem = pcall(made[ARGV[at]], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
   if not done then problem = type(problem) == 'table' and problem.err or tostring(problem) end
-  answer[#answer + 1] = done and '' or problem
+  answer[#answer + 1] = problem or ''
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[5]) end
 return answer

@@ -6,7 +6,6 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use rand::RngExt;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
@@ -17,15 +16,11 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::error::chain;
+use super::retry::{Pauses, random_key};
 use super::{Ack, BoxFuture, Fault, Message, Options, Position, PublishError, Publisher, Receipt, trace};
 
 /// The longest answer that is read, in bytes. Real ones have some ten.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// The first and the longest wait before another try, cut by up to half at random, so that publishers
-/// that failed together do not come back together.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// Publishes through a gateway.
 pub struct HttpPublisher {
@@ -124,11 +119,11 @@ impl HttpPublisher {
         let body = Bytes::from(request(&message)?);
         let traceparent = message.traceparent.or_else(trace::current);
         let deadline = Instant::now() + self.deadline;
-        let (mut left, mut wait) = (self.retries, RETRY_FIRST);
+        let (mut left, mut pauses) = (self.retries, Pauses::new());
         loop {
             let once = self.once(&body, traceparent.as_deref());
             let done = tokio::time::timeout_at(deadline, once).await.unwrap_or_else(|_| Err(self.late()));
-            let pause = wait.mul_f64(rand::rng().random_range(0.5..=1.0));
+            let pause = pauses.next().unwrap_or_default();
             match done {
                 Err(error) if error.is_retryable() && left > 0 && Instant::now() + pause < deadline => {
                     debug!(%error, "trying again");
@@ -137,7 +132,6 @@ impl HttpPublisher {
             }
             tokio::time::sleep(pause).await;
             left -= 1;
-            wait = (wait * 2).min(RETRY_MAX);
         }
     }
 
@@ -271,11 +265,6 @@ fn request(message: &Message) -> Result<Vec<u8>, PublishError> {
     serde_json::to_vec(&request).map_err(|error| PublishError::message(chain(&error)))
 }
 
-/// 128 random bits, as text.
-fn random_key() -> String {
-    format!("{:032x}", rand::random::<u128>())
-}
-
 impl From<Published> for Receipt {
     fn from(Published { offset, epoch }: Published) -> Self {
         let position = (offset > 0).then_some(Position { offset, epoch });
@@ -296,12 +285,6 @@ mod tests {
         message.idempotency_key = None;
         message.version = Some(Version::default());
         assert!(request(&message).unwrap_err().is_rejected());
-    }
-
-    #[test]
-    fn keys_made_here_are_keys() {
-        let (one, other) = (random_key(), random_key());
-        assert!(fanfare_proto::name::is_idempotency_key(&one) && one.len() == 32 && one != other, "{one} {other}");
     }
 
     #[test]

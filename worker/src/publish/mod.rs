@@ -4,6 +4,7 @@
 pub mod error;
 pub mod http;
 pub mod redis;
+mod retry;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Says things on channels.
 ///
-/// - **Order.** Messages of one [`publish_all`](Publisher::publish_all), and calls awaited one after the
-///   other, arrive in that order. Calls at the same time have no order among them.
+/// - **Order.** Messages to one channel of one [`publish_all`](Publisher::publish_all), or of calls awaited
+///   one after the other, arrive in that order. Calls at the same time have no order among them.
 /// - **Deadline.** Each call ends within [`Options::deadline`] for each message or batch sent.
 /// - **Once, if you name it.** After a [retryable](PublishError::is_retryable) error the message may have
 ///   been published or not. Who publishes it again with the same [`Message::idempotency_key`] publishes it
@@ -77,10 +78,11 @@ pub struct Options {
     pub deadline: Duration,
     /// How often a message is tried again after a retryable error, within the deadline; 0 by default. A
     /// message without an [idempotency key](Message::idempotency_key) gets one of its own first, so that
-    /// it is not published twice. Used for `http(s)://` only.
+    /// it is not published twice. Over `redis://` that costs a key in Redis for each message.
     pub retries: u32,
-    /// How long channel rules that were read from the broker are relied upon, 30 seconds by default:
-    /// gateways that come back with new ones are heard of within this time. Used for `redis://` only.
+    /// How long channel rules that were read from the broker are relied upon, 5 seconds by default: new
+    /// ones are heard of within this time. Until then a channel that has just got history is published to
+    /// as before. Used for `redis://` only.
     pub rules_ttl: Duration,
 }
 
@@ -91,7 +93,7 @@ impl Default for Options {
             prefix: "fanfare".to_owned(),
             deadline: Duration::from_secs(5),
             retries: 0,
-            rules_ttl: Duration::from_secs(30),
+            rules_ttl: Duration::from_secs(5),
         }
     }
 }

@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fanfare_proto::envelope::{Envelope, Publication};
+use fanfare_proto::rules::Rules;
 use futures_util::StreamExt;
 use redis::aio::PubSub;
+use tempfile::TempDir;
 
 /// Long enough for the slowest machine; a test that meets it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,6 +19,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A redis-server of our own; killed when it is dropped.
 pub(crate) struct Redis {
     process: Child,
+    /// What it writes while it follows or is followed.
+    _folder: TempDir,
     pub(crate) port: u16,
 }
 
@@ -35,7 +39,9 @@ impl Redis {
     }
 
     fn try_start(port: u16, arguments: &[&str]) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder for its files");
         let mut process = Command::new("redis-server")
+            .current_dir(folder.path())
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(arguments)
             .stdout(Stdio::piped())
@@ -45,7 +51,7 @@ impl Redis {
         let lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
         let ready = lines.map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
         if ready {
-            return Some(Self { process, port });
+            return Some(Self { process, _folder: folder, port });
         }
         process.wait().expect("it has ended");
         None
@@ -57,7 +63,30 @@ impl Redis {
 
     pub(crate) async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
+    }
+
+    /// A server that follows this one, and has all that it has.
+    pub(crate) async fn replica(&self) -> Self {
+        self.tell(redis::cmd("CONFIG").arg("SET").arg("repl-diskless-sync-delay").arg(0)).await;
+        let replica = Self::start_with(&["--replicaof", "127.0.0.1", &self.port.to_string()]);
+        // A connection waits for what it has written itself.
+        let mut connection = self.connection().await;
+        let () = redis::cmd("SET").arg("followed").arg(1).query_async(&mut connection).await.unwrap();
+        let followers: u64 = redis::cmd("WAIT").arg(1).arg(0).query_async(&mut connection).await.unwrap();
+        assert_eq!(followers, 1);
+        replica
+    }
+
+    /// Stores rules as a gateway would.
+    pub(crate) async fn set_rules(&self, rules: &Rules) {
+        self.tell(redis::cmd("SET").arg("fanfare:rules").arg(rules.print())).await;
+    }
+
+    /// A command whose answer does not matter, as long as it is no error.
+    pub(crate) async fn tell(&self, command: &redis::Cmd) {
+        let _: redis::Value = command.query_async(&mut self.connection().await).await.unwrap();
     }
 
     pub(crate) async fn subscribe(&self, name: &str) -> Subscriber {

@@ -374,6 +374,6 @@ fn names_of_centrifugo_for_history_and_presence() {
         assert_eq!(problems(&format!("channel.without_namespace.{option} = 1"), &[]), [expected]);
     }
     let known = |option: &&str| raw::RawChannelOptions::MANUAL.keys.iter().any(|key| key.name == *option);
-    assert!(!centrifugo::OPTIONS_LATER.iter().any(|option| known(&option)), "what exists is not later");
-    assert!(centrifugo::OPTIONS_NEW.iter().all(|option| known(&option)));
+    assert!(!centrifugo::OPTIONS_LATER.iter().any(|option| known(option)), "what exists is not later");
+    assert!(centrifugo::OPTIONS_NEW.iter().all(|option| known(option)));
 }

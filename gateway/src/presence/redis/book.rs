@@ -104,6 +104,8 @@ pub(super) enum What {
     },
     Park,
     Leave,
+    /// Say whether it stands.
+    Check,
 }
 
 /// What became of a change.
@@ -244,10 +246,18 @@ impl Book {
         channels.into_iter().filter(|channel| !state.channels.contains_key(channel)).collect()
     }
 
-    /// Those of the channels where this node has somebody.
-    pub(super) fn with_members(&self, channels: Vec<ChannelName>) -> Vec<ChannelName> {
+    /// Those of the channels where this node has somebody, each with a member that stands in Redis
+    /// unless somebody has deleted it there.
+    pub(super) fn samples(&self, channels: Vec<ChannelName>) -> Vec<(ChannelName, Option<ConnectionId>)> {
         let state = self.state.lock();
-        channels.into_iter().filter(|channel| state.channels.contains_key(channel)).collect()
+        let sample = |channel: ChannelName| {
+            let members = state.channels.get(&channel)?;
+            let stands = members
+                .iter()
+                .find(|(_, member)| !member.named && member.wish == Wish::Present && member.stands == Stands::Held);
+            Some((channel, stands.map(|(client, _)| *client)))
+        };
+        channels.into_iter().filter_map(sample).collect()
     }
 
     /// The channels where this node has somebody.
@@ -266,6 +276,11 @@ impl Book {
         for (channel, client) in state.everybody() {
             state.enter_again(&channel, client);
         }
+    }
+
+    /// A question about a member, which changes nothing and need not be settled.
+    pub(super) fn check(client: ConnectionId) -> Change {
+        Change { client, what: What::Check, revision: 0, before: Stands::Held }
     }
 
     /// A channel's members have vanished from Redis: they are to be entered again.
@@ -480,7 +495,7 @@ impl Member {
                 self.leave_first = false;
                 if unchanged { Next::Strike } else { Next::Rest }
             }
-            (What::Park, Outcome::Made) => Next::Rest,
+            (What::Park, Outcome::Made) | (What::Check, _) => Next::Rest,
             (What::Leave | What::Park, Outcome::Refused(_)) => Next::Postpone,
             (What::Leave | What::Park, _) => Next::Write,
         }

@@ -51,14 +51,14 @@ impl Tenures {
         }
     }
 
-    /// Makes the next holder. Its lease stands before its name does: who finds the name without a lease
-    /// takes it for dead.
+    /// Makes the next holder. Its lease and its name at once: who finds a name without a lease takes it
+    /// for dead.
     pub(super) async fn begin(&mut self, link: &Link, keys: &Keys) -> Result<(), LinkError> {
         self.generation += 1;
         let holder = Holder { node: self.node.clone(), generation: self.generation };
         let name = holder.to_string();
         let mut write = pipe();
-        write.cmd("TIME");
+        write.atomic().cmd("TIME");
         write.cmd("SET").arg(keys.holder(&name)).arg(&self.node).arg("PX").arg(self.lease_ms).ignore();
         write.cmd("SADD").arg(keys.holders()).arg(&name).ignore();
         write.cmd("PEXPIRE").arg(keys.holders()).arg(HOLDERS_TTL_MS).ignore();
@@ -71,18 +71,24 @@ impl Tenures {
     pub(super) async fn renew(&mut self, link: &Link, keys: &Keys) -> Result<bool, LinkError> {
         let Some(tenure) = &self.present else { return Ok(false) };
         let name = tenure.holder.to_string();
-        let mut write = pipe();
+        let mut ask = pipe();
         // The time first: what is written until then plus a lease finds the lease alive.
-        write.cmd("TIME").cmd("PEXPIRE").arg(keys.holder(&name)).arg(self.lease_ms);
+        ask.cmd("TIME").cmd("PEXPIRE").arg(keys.holder(&name)).arg(self.lease_ms);
+        let (now, alive): ((u64, u64), bool) = link.admin(&ask).await?;
+        if !alive {
+            return Ok(false);
+        }
+        let until_ms = self.end_of_lease(now);
+        if let Some(tenure) = &mut self.present {
+            tenure.until_ms = until_ms;
+        }
+        // Only now: the name of a holder without a lease brings the reapers.
+        let mut write = pipe();
         write.cmd("SADD").arg(keys.holders()).arg(&name).ignore();
         write.cmd("PEXPIRE").arg(keys.holders()).arg(HOLDERS_TTL_MS).ignore();
         write.cmd("PEXPIRE").arg(keys.holder_channels(&name)).arg(TTL_MS).ignore();
-        let (now, alive): ((u64, u64), bool) = link.admin(&write).await?;
-        let until_ms = self.end_of_lease(now);
-        if let Some(tenure) = self.present.as_mut().filter(|_| alive) {
-            tenure.until_ms = until_ms;
-        }
-        Ok(alive)
+        link.admin::<()>(&write).await?;
+        Ok(true)
     }
 
     /// Keeps others from striking out what has not moved yet; answers whether some may have done so
@@ -98,9 +104,10 @@ impl Tenures {
             ask.cmd("GET").arg(&lock).cmd("EXISTS").arg(keys.holder_reaped(&name));
             let (owner, reaped): (Option<String>, bool) = link.admin(&ask).await?;
             if owner.as_ref() == Some(&me) {
+                // Longer than until the next heartbeat.
                 link.command::<bool>(cmd("PEXPIRE").arg(&lock).arg(self.lease_ms)).await?;
             }
-            told |= reaped || owner.as_ref() != Some(&me);
+            told |= reaped || owner.is_some_and(|owner| owner != me);
         }
         Ok(told)
     }

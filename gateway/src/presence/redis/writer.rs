@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fanfare_proto::keys::Keys;
-use fanfare_proto::script::presence::{EMPTY, Holder, LATE, TTL_MS};
+use fanfare_proto::script::presence::{Holder, LATE, MISSING, TTL_MS};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -316,18 +316,24 @@ impl Writer {
         while left > 0 {
             let channels: Vec<ChannelName> = self.round.drain(..left.min(RENEWED_MAX)).collect();
             left -= channels.len();
-            let channels = self.book.with_members(channels);
+            let samples = self.book.samples(channels);
+            let channels: Vec<ChannelName> = samples.iter().map(|(channel, _)| channel.clone()).collect();
             self.list(&holder, &channels).await?;
-            let runs = channels.iter().map(|channel| self.change(&holder, until_ms, channel, &[]));
-            for (channel, answer) in channels.iter().zip(join_all(runs).await) {
+            self.listed.extend(channels);
+            // One member for all: keys vanish whole.
+            let runs = samples.iter().map(|(channel, sample)| {
+                let check: Vec<Change> = sample.map(Book::check).into_iter().collect();
+                let (this, holder) = (&*self, &holder);
+                async move { this.change(holder, until_ms, channel, &check).await }
+            });
+            for ((channel, _), answer) in samples.iter().zip(join_all(runs).await) {
                 match answer {
-                    Ok(answer) if answer.first().is_some_and(|word| word == EMPTY) => self.book.restore(channel),
+                    Ok(answer) if answer.get(1).is_some_and(|word| word == MISSING) => self.book.restore(channel),
                     // A late one: the next heartbeat sees that the lease has ended.
                     Ok(_) | Err(LinkError::Refused(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
-            self.listed.extend(channels);
         }
         Ok(())
     }
@@ -353,6 +359,7 @@ fn print(holder: &Holder, change: &Change, arguments: &mut Vec<Vec<u8>>) {
     match &change.what {
         What::Park => one("park", b"", b""),
         What::Leave => one("leave", b"", b""),
+        What::Check => one("check", b"", b""),
         What::Enter { entry, announce, leave_first, park } => {
             if *leave_first {
                 one("leave", b"", b"");
@@ -370,7 +377,7 @@ fn print(holder: &Holder, change: &Change, arguments: &mut Vec<Vec<u8>>) {
 /// tried again.
 fn outcome_of(change: &Change, answers: &mut impl Iterator<Item = String>) -> Outcome {
     let lines = match &change.what {
-        What::Park | What::Leave => 1,
+        What::Park | What::Leave | What::Check => 1,
         What::Enter { leave_first, park, .. } => 1 + usize::from(*leave_first) + usize::from(*park),
     };
     let answers: Vec<String> = answers.take(lines).collect();

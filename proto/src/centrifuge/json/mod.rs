@@ -152,9 +152,10 @@ fn write_answer(id: u32, answer: &Answer<'_>, out: &mut impl Out) {
         Answer::Subscribe(subscribed) => write_subscribed(subscribed, reply.object("subscribe")),
         Answer::History(history) => {
             let mut body = reply.object("history");
-            body.list("publications", &history.publications);
+            // As it stands, too, when it is empty: official clients take what is not there for `undefined`.
+            body.whole_list("publications", &history.publications);
             body.text("epoch", history.epoch);
-            body.number("offset", history.offset.into());
+            body.number_or_zero("offset", history.offset.into());
             body.close();
         }
     }

@@ -64,12 +64,17 @@ impl<'a, O: Out> Object<'a, O> {
 
     /// Values that are written already, unless there are none.
     pub(super) fn list(&mut self, name: &str, values: &[&[u8]]) {
-        let Some((first, others)) = values.split_first() else { return };
+        if !values.is_empty() {
+            self.whole_list(name, values);
+        }
+    }
+
+    /// Values that are written already, also if there are none.
+    pub(super) fn whole_list(&mut self, name: &str, values: &[&[u8]]) {
         self.name(name);
         self.out.put(b"[");
-        self.out.put(first);
-        for value in others {
-            self.out.put(b",");
+        for (i, value) in values.iter().enumerate() {
+            self.out.put(if i == 0 { b"" } else { b"," });
             self.out.put(value);
         }
         self.out.put(b"]");
@@ -114,9 +119,14 @@ impl<'a, O: Out> Object<'a, O> {
     /// A number of up to 64 bits, signed or not, unless zero.
     pub(super) fn number(&mut self, name: &str, number: i128) {
         if number != 0 {
-            self.name(name);
-            put_number(self.out, number);
+            self.number_or_zero(name, number);
         }
+    }
+
+    /// A number of up to 64 bits, signed or not.
+    pub(super) fn number_or_zero(&mut self, name: &str, number: i128) {
+        self.name(name);
+        put_number(self.out, number);
     }
 
     /// A name that is not ours, and text, also when empty.

@@ -167,7 +167,10 @@ fn a_pushed_subscription_says_where_it_stands() {
 fn history_has_publications_and_the_top() {
     let top = || Position { offset: u64::MAX, epoch: "abcd".into() };
     let reply = |publications| Reply::History { publications, top: top() };
-    assert_eq!(replied(&reply(vec![])), r#"{"id":3,"history":{"epoch":"abcd","offset":18446744073709551615}}"#);
+    assert_eq!(
+        replied(&reply(vec![])),
+        r#"{"id":3,"history":{"publications":[],"epoch":"abcd","offset":18446744073709551615}}"#
+    );
     let newest_first = reply(vec![retained(2), retained(1)]);
     assert_eq!(
         replied(&newest_first),
@@ -265,8 +268,9 @@ fn presence_is_told_by_client() {
             r#""b":{"user":"42","client":"b","conn_info":{"name":"Ann"},"chan_info":[1]}}}}"#
         )
     );
-    assert_eq!(replied(&Reply::Presence(vec![])), r#"{"id":3,"presence":{}}"#);
+    assert_eq!(replied(&Reply::Presence(vec![])), r#"{"id":3,"presence":{"presence":{}}}"#);
     let stats = |clients, users| replied(&Reply::PresenceStats(PresenceStats { clients, users }));
     assert_eq!(stats(3, 2), r#"{"id":3,"presence_stats":{"num_clients":3,"num_users":2}}"#);
-    assert_eq!(stats(1 << 40, 0), r#"{"id":3,"presence_stats":{"num_clients":4294967295}}"#);
+    assert_eq!(stats(1 << 40, 0), r#"{"id":3,"presence_stats":{"num_clients":4294967295,"num_users":0}}"#);
+    assert_eq!(stats(0, 0), r#"{"id":3,"presence_stats":{"num_clients":0,"num_users":0}}"#);
 }
