@@ -201,12 +201,9 @@ fn put_connected(out: &mut BytesMut, connected: &Connected<'_>) {
     for (channel, subscribed) in &connected.subs {
         put_head(out, 6, sub_len(channel, subscribed));
         put_bytes(out, 1, channel.as_bytes());
-        // The value of a map's entry is left out when there is nothing in it.
-        let len = subscribed_len(subscribed);
-        if len > 0 {
-            put_head(out, 2, len);
-            put_subscribed(out, subscribed);
-        }
+        // Also when there is nothing in it: the official JavaScript client reads a missing value as null.
+        put_head(out, 2, subscribed_len(subscribed));
+        put_subscribed(out, subscribed);
     }
     put_number(out, 7, connected.ping.into());
     put_number(out, 8, connected.pong.into());
@@ -231,8 +228,7 @@ fn connected_len(connected: &Connected<'_>) -> usize {
 }
 
 fn sub_len(channel: &str, subscribed: &Subscribed<'_>) -> usize {
-    let len = subscribed_len(subscribed);
-    bytes_len(channel.as_bytes()) + if len == 0 { 0 } else { field_len(len) }
+    bytes_len(channel.as_bytes()) + field_len(subscribed_len(subscribed))
 }
 
 // Fields 1 to 15 have a key of one byte, and these messages have no others. Empty and zero are not
