@@ -37,6 +37,18 @@ async function publishAll(scene, channel, numbers) {
   for (const seq of numbers) await scene.publish(channel, { seq });
 }
 
+// The same, until another client of the node has heard the last of them. A publication is acknowledged
+// when it is stored; a subscriber that recovers nothing joins where its node stands, and hears as news
+// what is still on its way there.
+async function publishAndHear(scene, channel, numbers) {
+  const witness = await scene.connected();
+  const sub = await subscribed(witness.newSubscription(channel));
+  const last = next(sub, 'publication', { fits: ({ data }) => scene.decode(data).seq === numbers.at(-1) });
+  await publishAll(scene, channel, numbers);
+  await last;
+  await gone(witness);
+}
+
 // Subscribes, and waits until one publication has come.
 async function listener(scene, channel, options) {
   const c = await scene.connected();
@@ -96,7 +108,7 @@ scenario('stream: unrecoverable position resubscribes without recovery', async (
   const channel = unique('smallhistory');
   const { c, sub, heard } = await listener(scene, channel);
   sub.unsubscribe();
-  await publishAll(scene, channel, [2, 3, 4, 5]);
+  await publishAndHear(scene, channel, [2, 3, 4, 5]);
   const { recovered, wasRecovering } = await again(sub);
   assert.deepEqual([recovered, wasRecovering], [false, true]);
   const live = next(sub, 'publication');
@@ -179,7 +191,7 @@ scenario('one more than is kept is not', async (scene) => {
   const channel = unique('recovery');
   const { c, sub, heard } = await listener(scene, channel);
   sub.unsubscribe();
-  await publishAll(scene, channel, range(2, HISTORY_SIZE + 2));
+  await publishAndHear(scene, channel, range(2, HISTORY_SIZE + 2));
   const { recovered, wasRecovering } = await again(sub);
   assert.deepEqual([recovered, wasRecovering], [false, true]);
   assert.deepEqual(sequence(heard), [1]);
@@ -190,7 +202,7 @@ scenario('forgotten history is not recovered', async (scene) => {
   const channel = unique('recovery');
   const { c, sub, heard } = await listener(scene, channel);
   sub.unsubscribe();
-  await publishAll(scene, channel, [2, 3]);
+  await publishAndHear(scene, channel, [2, 3]);
   await scene.api('history_remove', { channel });
   assert.equal((await again(sub)).recovered, false);
   const live = next(sub, 'publication');
@@ -249,7 +261,7 @@ scenario('cache: who comes back gets the latest publication only', async (scene)
   const channel = unique('latest');
   const { c, sub, heard } = await listener(scene, channel);
   sub.unsubscribe();
-  await publishAll(scene, channel, range(2, 30));
+  await publishAndHear(scene, channel, range(2, 30));
   const latest = next(sub, 'publication');
   const { recovered, wasRecovering } = await again(sub);
   assert.deepEqual([recovered, wasRecovering], [true, true]);
@@ -356,7 +368,7 @@ for (const [claim, claims] of [
     await scene.publish(channel, { seq: 1 });
     await live;
     await gone(c);
-    await publishAll(scene, channel, [2, 3, 4, 5]);
+    await publishAndHear(scene, channel, [2, 3, 4, 5]);
     const back = next(c, 'subscribed');
     c.connect();
     const { recovered, wasRecovering } = await back;

@@ -364,4 +364,15 @@ mod tests {
         };
         assert!(frame.as_ptr_range().contains(&publish.data.as_ptr()));
     }
+
+    #[test]
+    fn a_subscription_without_content_is_there() {
+        let subs = [("a", Subscribed::default())].into();
+        let connected = Connected { subs, ..Connected::default() };
+        let frame = answer(1, &Answer::Connect(Box::new(connected)));
+        // Field 6, an entry of 5 bytes: its key, and its value of no bytes.
+        assert!(frame.ends_with(b"\x32\x05\x0a\x01a\x12\x00"), "{frame:x?}");
+        let replies = replies(frame).unwrap();
+        assert!(replies[0].connect.as_ref().unwrap().subs.contains_key("a"));
+    }
 }
