@@ -206,7 +206,7 @@ impl Node {
                     return Ok(None);
                 }
                 Some(cursor) => {
-                    if let Some(standing) = self.enter_at(joining, &cursor, &mut attempt, opening, written) {
+                    if let Some(standing) = self.enter_at(joining, &cursor, &attempt, opening, written) {
                         return Ok(Some(standing));
                     }
                 }
@@ -291,7 +291,7 @@ impl Node {
         &self,
         joining: &Joining<'_>,
         cursor: &Shared,
-        attempt: &mut Attempt,
+        attempt: &Attempt,
         opening: Option<Opening<'_>>,
         written: Option<(Vec<Frame>, Standing)>,
     ) -> Option<Standing> {
