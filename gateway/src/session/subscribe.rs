@@ -73,26 +73,19 @@ impl Session {
         asked: &Subscribe,
         opening: Option<Opening<'_>>,
     ) -> Result<(), Refusal> {
-        self.enroll(&channel, &subscription, asked, opening).await?;
-        self.live()?.subscriptions.insert(channel, subscription);
+        let joining = self.joining(&channel, &subscription, asked)?;
+        let node = Arc::clone(&self.shared.node);
+        // Noted before the node is asked: if the connection ends meanwhile, what was begun is given back.
+        self.live()?.subscriptions.insert(channel.clone(), subscription);
+        match node.subscribe(joining, opening).await {
+            Ok(standing) => self.count_recovery(standing.as_ref()),
+            Err(error) => {
+                tracing::debug!(%error, "could not subscribe a client");
+                self.live()?.subscriptions.remove(&channel);
+                return Err(error.code().into());
+            }
+        }
         Ok(())
-    }
-
-    /// Makes the node's part of a subscription; answers where it stands.
-    pub(super) async fn enroll(
-        &mut self,
-        channel: &ChannelName,
-        subscription: &Subscription,
-        asked: &Subscribe,
-        opening: Option<Opening<'_>>,
-    ) -> Result<Option<Standing>, Refusal> {
-        let joining = self.joining(channel, subscription, asked)?;
-        let standing = self.shared.node.subscribe(joining, opening).await.map_err(|error| {
-            tracing::debug!(%error, "could not subscribe a client");
-            Refusal::from(error.code())
-        })?;
-        self.count_recovery(standing.as_ref());
-        Ok(standing)
     }
 
     /// What the node is asked for.

@@ -110,3 +110,27 @@ async fn the_members_of_a_killed_node_are_gone_with_its_lease() {
     assert_eq!(stats["result"], json!({ "num_clients": 3, "num_users": 3 }), "{stats}");
     assert_eq!(stats["error"], Value::Null);
 }
+
+#[tokio::test]
+async fn who_goes_while_it_subscribes_is_not_there() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&with_presence(&redis.url(0))).await;
+    let mut ann = member(&gateway, "ann").await;
+    for round in 0..5 {
+        let mut ben = Socket::open(gateway.listen).await;
+        ben.connect(&json!({ "token": token::mint(&json!({ "sub": "ben" })) })).await;
+        let _: () = redis.run(&["CLIENT", "PAUSE", "100", "ALL"]).await;
+        ben.text(r#"{"id":2,"subscribe":{"channel":"room"}}"#).await;
+        drop(ben);
+        // What comes after it on the same road has been answered when it has.
+        ann.text(json!({ "id": 10 + round, "presence_stats": { "channel": "room" } }).to_string()).await;
+        ann.reply(10 + round).await;
+    }
+    // Joined or not: within the delay it is gone.
+    let gone = async {
+        while users(&gateway).await != ["ann"] {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::gateway::DEADLINE, gone).await.expect("nobody is left behind");
+}
