@@ -155,12 +155,22 @@ fn vitals(app: &App, draining: Arc<AtomicBool>) -> Vitals {
     let unready_after = app.config.broker.unready_after;
     let node = Arc::clone(&app.sessions.node);
     let measured = Arc::clone(&node);
+    let begun = AtomicBool::new(false);
     let readiness = move || match node.broker_health() {
         _ if draining.load(Ordering::SeqCst) => Readiness::Draining,
+        Health::Delivers => {
+            // Relaxed: a lone flag, and nothing hangs on when it is seen.
+            begun.store(true, Ordering::Relaxed);
+            Readiness::Ready
+        }
+        // A blip later on is waited out; a node that has never been linked is of no use to anybody yet.
+        Health::Silent(_) if !begun.load(Ordering::Relaxed) => {
+            Readiness::Unready("the broker has not delivered yet".into())
+        }
         Health::Silent(since) if since >= unready_after => {
             Readiness::Unready(format!("the broker has not delivered for {} s", since.as_secs()))
         }
-        Health::Silent(_) | Health::Delivers => Readiness::Ready,
+        Health::Silent(_) => Readiness::Ready,
     };
     let scrape = move || {
         let metrics = measured.metrics();

@@ -58,7 +58,7 @@ pub(crate) fn check(
         server: checker.server(raw.server),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,
-        history: checker.history(&raw.history, &raw.broker),
+        history: checker.history(&raw.history),
         presence: checker.presence(&raw.presence),
         broker: checker.broker(raw.broker),
         auth,

@@ -93,7 +93,7 @@ fn defaults_of_serve() {
     assert_eq!(client.channel_limit, 128);
     assert_eq!(client.subscribe_to_user_personal_channel, section::PersonalChannel::default());
 
-    let default = section::ChannelOptions { leave_delay: s(1), ..section::ChannelOptions::CLOSED };
+    let default = section::ChannelOptions { leave_delay: s(3), ..section::ChannelOptions::CLOSED };
     assert_eq!(channel, ChannelConfig { default, namespaces: vec![] });
     assert_eq!((history.recovery_max_publication_limit, history.position_check_interval), (None, s(10)));
     assert_eq!((history.idempotency_window, history.replicas, history.replicated_timeout), (s(300), 1, s(1)));

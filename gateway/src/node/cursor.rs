@@ -391,6 +391,18 @@ impl Cursor {
         }
     }
 
+    /// A publisher on this node was answered with this position: it is about to arrive.
+    pub(super) fn expect(&mut self, position: &Position) {
+        if self.at().is_some_and(|at| at.epoch == position.epoch) {
+            self.top_seen = self.top_seen.max(position.offset);
+        }
+    }
+
+    /// Whether something is known to be there that has not arrived here.
+    pub(super) fn is_behind(&self) -> bool {
+        self.at().is_some_and(|at| at.offset < self.top_seen)
+    }
+
     /// Takes over a page that was read forward from `since` for somebody who joins. False if it is not of
     /// the stream that this cursor follows: then there is a gap.
     pub(super) fn learn(&mut self, page: &HistoryPage, since: u64) -> bool {

@@ -41,8 +41,9 @@ pub(super) async fn run(node: Arc<Node>, stop: CancellationToken) {
 }
 
 impl Node {
-    /// Strikes this node out of the roster, at once and for good.
+    /// Strikes this node's members and then the node itself out, at once and for good.
     pub async fn retire(&self) {
+        self.parts.presence.retire().await;
         let mut retired = self.retired.lock().await;
         *retired = true;
         if let Err(error) = self.parts.roster.leave(&self.parts.id.to_string()).await {

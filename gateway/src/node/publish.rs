@@ -37,6 +37,21 @@ impl Node {
             outgoing.publication.delta = true;
         }
         let options = self.publish_options(rules, ask);
+        let published = self.publish_traced(channel, outgoing, options).await?;
+        if let Some(position) = &published.position
+            && let Some(cursor) = self.streams.get(channel)
+        {
+            cursor.lock().expect(position);
+        }
+        Ok(published)
+    }
+
+    async fn publish_traced(
+        &self,
+        channel: &ChannelName,
+        mut outgoing: Outgoing,
+        options: PublishOptions,
+    ) -> Result<Published, BrokerError> {
         if !self.parts.tracing.enabled() {
             return self.parts.broker.publish(channel, outgoing, options).await;
         }

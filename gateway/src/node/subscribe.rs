@@ -31,6 +31,10 @@ const IDLE_MAX: usize = 10_000;
 /// was given back, in between.
 const ATTEMPTS: usize = 8;
 
+/// How long one waits for what is on its way, and how often.
+const BREATH: Duration = Duration::from_millis(1);
+const BREATHS: usize = 50;
+
 /// Least bytes that the tail of a stream may have.
 const TAIL_MIN: ByteSize = ByteSize::mib(4);
 
@@ -202,7 +206,7 @@ impl Node {
                     return Ok(None);
                 }
                 Some(cursor) => {
-                    if let Some(standing) = self.enter_at(joining, &cursor, &mut attempt, opening, written) {
+                    if let Some(standing) = self.enter_at(joining, &cursor, &attempt, opening, written) {
                         return Ok(Some(standing));
                     }
                 }
@@ -221,6 +225,9 @@ impl Node {
         attempt: &mut Attempt,
     ) -> Result<bool, SubscribeError> {
         let bounds = self.bounds(joining.channel);
+        if joining.recover.is_some() {
+            self.catch_breath(cursor).await;
+        }
         loop {
             let join = cursor.lock().join(self.wish(joining), bounds, attempt.fresh, self.parts.clock.now());
             match join {
@@ -240,6 +247,17 @@ impl Node {
                     }
                 }
             }
+        }
+    }
+
+    /// Waits a moment for what was published on this node and is on its way back: who publishes and then
+    /// recovers should find what it said. Nothing depends on it: what comes later comes live.
+    async fn catch_breath(&self, cursor: &Shared) {
+        for _ in 0..BREATHS {
+            if !cursor.lock().is_behind() {
+                return;
+            }
+            tokio::time::sleep(BREATH).await;
         }
     }
 
@@ -273,7 +291,7 @@ impl Node {
         &self,
         joining: &Joining<'_>,
         cursor: &Shared,
-        attempt: &mut Attempt,
+        attempt: &Attempt,
         opening: Option<Opening<'_>>,
         written: Option<(Vec<Frame>, Standing)>,
     ) -> Option<Standing> {

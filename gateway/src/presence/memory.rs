@@ -47,6 +47,8 @@ struct State {
     /// for each member there has been at one time.
     telling: VecDeque<Telling>,
     number: u64,
+    /// The node goes down: nobody enters any more.
+    retired: bool,
 }
 
 /// One channel.
@@ -125,26 +127,29 @@ impl Book {
     }
 
     /// Notes a member; answers what to wait for.
-    fn enter(&self, channel: &ChannelName, entry: Entry) -> Option<oneshot::Receiver<()>> {
+    fn enter(&self, channel: &ChannelName, entry: Entry) -> Result<Option<oneshot::Receiver<()>>, PresenceError> {
         let mut state = self.state.lock();
+        if state.retired {
+            return Err(PresenceError::Unavailable("this node is going down".into()));
+        }
         let room = state.channels.entry(channel.clone()).or_default();
         if let Some(before) = room.remove(entry.client).or_else(|| room.remove_parked(&entry.info.user)) {
             room.insert(entry);
             if let Some(timer) = before.until {
                 state.timers.remove(&timer);
             }
-            return None;
+            return Ok(None);
         }
         self.metrics.presence_members.inc();
         let (told, who) = (entry.told, entry.info.clone());
         room.insert(entry);
-        told.then(|| {
+        Ok(told.then(|| {
             let (sender, receiver) = oneshot::channel();
             let membership = Membership { change: Change::Joined, who };
             state.telling.push_back(Telling { channel: channel.clone(), membership, told: Some(sender) });
             self.changed.notify_one();
             receiver
-        })
+        }))
     }
 
     fn leave(&self, channel: &ChannelName, client: ConnectionId, departure: Departure, now: Duration) {
@@ -219,12 +224,31 @@ impl Room {
     }
 }
 
+/// Somebody waits until a join is told. Who stops waiting before is not to be noted.
+struct Waiting<'a> {
+    presence: &'a MemoryPresence,
+    channel: &'a ChannelName,
+    client: ConnectionId,
+    done: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.presence.leave(self.channel, self.client, Departure::Final);
+        }
+    }
+}
+
 impl Presence for MemoryPresence {
     fn enter<'a>(&'a self, channel: &'a ChannelName, entry: Entry) -> BoxFuture<'a, Result<(), PresenceError>> {
         Box::pin(async move {
-            if let Some(told) = self.book.enter(channel, entry) {
+            let client = entry.client;
+            if let Some(told) = self.book.enter(channel, entry)? {
+                let mut waiting = Waiting { presence: self, channel, client, done: false };
                 // An error: the node goes down, and nobody is told any more.
                 let _ = told.await;
+                waiting.done = true;
             }
             Ok(())
         })
@@ -263,6 +287,7 @@ impl Presence for MemoryPresence {
     /// Nobody remains who could be told.
     fn retire(&self) -> BoxFuture<'_, ()> {
         let mut state = self.book.state.lock();
+        state.retired = true;
         let members: usize = state.channels.values().map(|room| room.members.len()).sum();
         self.book.metrics.presence_members.dec_by(i64::try_from(members).unwrap_or(i64::MAX));
         state.channels.clear();

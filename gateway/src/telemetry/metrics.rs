@@ -12,71 +12,69 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-/// All metrics of one process. A value, not a global: tests make their own.
-pub struct Metrics {
-    registry: Registry,
-    /// Open client connections that have said who they are.
-    pub connections: Gauge,
-    /// Sockets that are open, whatever they have said so far.
-    pub sockets: Gauge,
-    /// Subscriptions of all connections.
-    pub subscriptions: Gauge,
-    /// Channels with at least one subscription on this node.
-    pub channels: Gauge,
-    /// Publications that entered through this node.
-    pub publications: Family<RoadLabel, Counter>,
-    /// Publications handed to a connection's outbox.
-    pub deliveries: Counter,
-    /// Connections that this node ended, by close code.
-    pub disconnects: Family<CodeLabel, Counter>,
-    /// Commands refused, by error code.
-    pub errors: Family<CodeLabel, Counter>,
-    /// 1 while the broker delivers.
-    pub broker_up: Gauge,
-    /// Links to the broker that were lost.
-    pub broker_reconnects: Counter,
-    /// Channels that may have missed publications, counted once for each channel and interruption.
-    pub broker_gaps: Counter,
-    /// Messages to itself that a node sent through the broker and did not get back in time.
-    pub broker_probe_failures: Counter,
-    /// Messages from the broker that were thrown away, by reason.
-    pub broker_dropped: Family<ReasonLabel, Counter>,
-    /// Messages from the broker that wait for this node.
-    pub broker_intake: Gauge,
-    /// Orders to sessions that came too late to be found in the control log.
-    pub control_log_overruns: Counter,
-    /// Messages that never left an outbox, by reason.
-    pub outbox_dropped: Family<ReasonLabel, Counter>,
-    /// Bytes that wait in all outboxes.
-    pub outbox_bytes: Gauge,
-    /// Clients that came back and asked for what they had missed, by outcome: `recovered` (they got it),
-    /// `empty` (nothing was missing), `unrecovered` (something is lost to them).
-    pub recoveries: Family<OutcomeLabel, Counter>,
-    /// Publications that clients had missed and got when they came back.
-    pub recovered_publications: Counter,
-    /// Streams of which this node had missed something, by outcome: `healed` (it read what was missing, and
-    /// delivered it in order), `lost` (the stream no longer had it: positioned subscribers were told).
-    pub heals: Family<OutcomeLabel, Counter>,
-    /// Channels whose position this node tracks.
-    pub streams: Gauge,
-    /// Those of them whose publications wait until what is missing before them has been read.
-    pub streams_held: Gauge,
-    /// Positions of quiet channels that were compared with their streams'.
-    pub position_checks: Counter,
-    /// Reads of streams in the broker, by cause.
-    pub history_reads: Family<CauseLabel, Counter>,
-    /// Members of channels with presence whose connections are on this node.
-    pub presence_members: Gauge,
-    /// Changes of members that are not in the store yet.
-    pub presence_waiting: Gauge,
-    /// Members of dead nodes that this node has struck out.
-    pub presence_reaped: Counter,
-    /// Times that this node entered all its members again.
-    pub presence_resyncs: Counter,
-    /// Requests to the server API, by outcome (`ok`, `error`, `unauthorized`).
-    pub api_requests: Family<OutcomeLabel, Counter>,
-    /// Tasks that ended in a panic: each is a bug.
-    pub task_panics: Counter,
+/// Declares each metric once: its field, by whose name it is called, how it is made, and its help text;
+/// above it what else there is to say.
+macro_rules! metrics {
+    ($( $(#[doc = $doc:literal])* $field:ident: $type:ty = $make:ident, $help:literal; )+) => {
+        /// All metrics of one process. A value, not a global: tests make their own.
+        pub struct Metrics {
+            registry: Registry,
+            $( #[doc = concat!($help, ".")] $(#[doc = $doc])* pub $field: $type, )+
+        }
+
+        impl Metrics {
+            /// Fresh metrics, all zero.
+            #[must_use]
+            pub fn new() -> Self {
+                let mut r = Registry::with_prefix("fanfare");
+                let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+                r.register("build", "Version of this gateway", version);
+                Self { $( $field: $make(&mut r, stringify!($field), $help), )+ registry: r }
+            }
+        }
+    };
+}
+
+metrics! {
+    connections: Gauge = gauge, "Open client connections that have said who they are";
+    sockets: Gauge = gauge, "Open client sockets, whatever they have said so far";
+    subscriptions: Gauge = gauge, "Subscriptions of all connections";
+    channels: Gauge = gauge, "Channels with a subscription on this node";
+    publications: Family<RoadLabel, Counter> = family, "Publications that entered through this node";
+    deliveries: Counter = counter, "Publications handed to a connection's outbox";
+    disconnects: Family<CodeLabel, Counter> = family,
+        "Connections that this node ended, by close code; custom codes count as 0";
+    errors: Family<CodeLabel, Counter> = family, "Commands refused, by error code";
+    broker_up: Gauge = gauge, "1 while the broker delivers";
+    broker_reconnects: Counter = counter, "Links to the broker that were lost";
+    broker_gaps: Counter = counter,
+        "Channels that may have missed publications, once for each channel and interruption";
+    broker_probe_failures: Counter = counter,
+        "Messages to itself that this node sent through the broker and did not get back in time";
+    broker_dropped: Family<ReasonLabel, Counter> = family, "Messages from the broker that were thrown away";
+    broker_intake: Gauge = gauge, "Messages from the broker that wait for this node";
+    control_log_overruns: Counter = counter, "Times the control log did not reach back to this node's last order";
+    outbox_dropped: Family<ReasonLabel, Counter> = family, "Messages that never left an outbox";
+    outbox_bytes: Gauge = bytes, "Bytes that wait in all outboxes";
+    /// By outcome: `recovered` (they got it), `empty` (nothing was missing), `unrecovered` (something is lost
+    /// to them).
+    recoveries: Family<OutcomeLabel, Counter> = family, "Clients that came back and asked for what they had missed";
+    recovered_publications: Counter = counter, "Publications that clients had missed and got when they came back";
+    /// By outcome: `healed` (it read what was missing, and delivered it in order), `lost` (the stream no
+    /// longer had it: positioned subscribers were told).
+    heals: Family<OutcomeLabel, Counter> = family, "Streams of which this node had missed something";
+    streams: Gauge = gauge, "Channels whose position this node tracks";
+    streams_held: Gauge = gauge, "Channels whose publications wait until what is missing before them has been read";
+    position_checks: Counter = counter, "Positions of quiet channels that were compared with their streams'";
+    history_reads: Family<CauseLabel, Counter> = family, "Reads of streams in the broker";
+    presence_members: Gauge = gauge, "Members of channels with presence whose connections are on this node";
+    presence_waiting: Gauge = gauge, "Changes of members that are not in the store yet";
+    presence_reaped: Counter = counter, "Members of dead nodes that this node has struck out";
+    presence_resyncs: Counter = counter, "Times that this node entered all its members again";
+    /// By outcome: `ok`, `error`, `unauthorized`.
+    api_requests: Family<OutcomeLabel, Counter> = family, "Requests to the server API";
+    /// Each is a bug.
+    task_panics: Counter = counter, "Tasks that ended in a panic";
 }
 
 /// By which road a publication entered.
@@ -143,83 +141,6 @@ pub struct OutcomeLabel {
 }
 
 impl Metrics {
-    /// Fresh metrics, all zero.
-    #[must_use]
-    #[allow(clippy::too_many_lines, reason = "one table")]
-    pub fn new() -> Self {
-        let mut r = Registry::with_prefix("fanfare");
-        r.register("build", "Version of this gateway", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
-        Self {
-            connections: gauge(&mut r, "connections", "Open client connections that have said who they are"),
-            sockets: gauge(&mut r, "sockets", "Open client sockets, whatever they have said so far"),
-            subscriptions: gauge(&mut r, "subscriptions", "Subscriptions of all connections"),
-            channels: gauge(&mut r, "channels", "Channels with a subscription on this node"),
-            publications: family(&mut r, "publications", "Publications that entered through this node"),
-            deliveries: counter(&mut r, "deliveries", "Publications handed to a connection's outbox"),
-            disconnects: family(
-                &mut r,
-                "disconnects",
-                "Connections that this node ended, by close code; custom codes count as 0",
-            ),
-            errors: family(&mut r, "errors", "Commands refused, by error code"),
-            broker_up: gauge(&mut r, "broker_up", "1 while the broker delivers"),
-            broker_reconnects: counter(&mut r, "broker_reconnects", "Links to the broker that were lost"),
-            broker_gaps: counter(
-                &mut r,
-                "broker_gaps",
-                "Channels that may have missed publications, once for each channel and interruption",
-            ),
-            broker_probe_failures: counter(
-                &mut r,
-                "broker_probe_failures",
-                "Messages to itself that this node sent through the broker and did not get back in time",
-            ),
-            broker_dropped: family(&mut r, "broker_dropped", "Messages from the broker that were thrown away"),
-            broker_intake: gauge(&mut r, "broker_intake", "Messages from the broker that wait for this node"),
-            control_log_overruns: counter(
-                &mut r,
-                "control_log_overruns",
-                "Times the control log did not reach back to this node's last order",
-            ),
-            outbox_dropped: family(&mut r, "outbox_dropped", "Messages that never left an outbox"),
-            outbox_bytes: {
-                let metric = Gauge::default();
-                r.register_with_unit("outbox", "Bytes that wait in all outboxes", Unit::Bytes, metric.clone());
-                metric
-            },
-            recoveries: family(&mut r, "recoveries", "Clients that came back and asked for what they had missed"),
-            recovered_publications: counter(
-                &mut r,
-                "recovered_publications",
-                "Publications that clients had missed and got when they came back",
-            ),
-            heals: family(&mut r, "heals", "Streams of which this node had missed something"),
-            streams: gauge(&mut r, "streams", "Channels whose position this node tracks"),
-            streams_held: gauge(
-                &mut r,
-                "streams_held",
-                "Channels whose publications wait until what is missing before them has been read",
-            ),
-            position_checks: counter(
-                &mut r,
-                "position_checks",
-                "Positions of quiet channels that were compared with their streams'",
-            ),
-            history_reads: family(&mut r, "history_reads", "Reads of streams in the broker"),
-            presence_members: gauge(
-                &mut r,
-                "presence_members",
-                "Members of channels with presence whose connections are on this node",
-            ),
-            presence_waiting: gauge(&mut r, "presence_waiting", "Changes of members that are not in the store yet"),
-            presence_reaped: counter(&mut r, "presence_reaped", "Members of dead nodes that this node has struck out"),
-            presence_resyncs: counter(&mut r, "presence_resyncs", "Times that this node entered all its members again"),
-            api_requests: family(&mut r, "api_requests", "Requests to the server API"),
-            task_panics: counter(&mut r, "task_panics", "Tasks that ended in a panic"),
-            registry: r,
-        }
-    }
-
     /// The text that Prometheus reads (OpenMetrics 1.0).
     ///
     /// # Errors
@@ -252,6 +173,13 @@ impl fmt::Debug for Metrics {
 fn gauge(r: &mut Registry, name: &str, help: &str) -> Gauge {
     let metric = Gauge::<i64, AtomicI64>::default();
     r.register(name, help, metric.clone());
+    metric
+}
+
+/// A gauge of bytes; its name ends in its unit.
+fn bytes(r: &mut Registry, name: &str, help: &str) -> Gauge {
+    let metric = Gauge::<i64, AtomicI64>::default();
+    r.register_with_unit(name.strip_suffix("_bytes").unwrap_or(name), help, Unit::Bytes, metric.clone());
     metric
 }
 

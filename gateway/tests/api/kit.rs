@@ -29,6 +29,7 @@ use fanfare_gateway::model::{
 use fanfare_gateway::node::{LeaseConfig, Node, Parts};
 use fanfare_gateway::presence::memory::MemoryPresence;
 use fanfare_gateway::presence::{Departure, Entry, Presence, PresenceError};
+use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
 use fanfare_gateway::telemetry::metrics::OutcomeLabel;
 use fanfare_gateway::telemetry::tracing::Tracing;
@@ -279,9 +280,12 @@ impl House {
 
     pub(crate) fn with(key: Option<&str>, body_bytes_max: usize) -> Self {
         let book = Arc::new(Book::default());
-        let known = MemoryPresence::new(Arc::new(|_, _| Box::pin(std::future::ready(()))));
-        let members = Arc::new(Members { known, book: book.clone() });
         let metrics = Arc::new(Metrics::new());
+        // Its one task tells of joins and leaves, and nobody listens here.
+        let tell = Arc::new(|_, _| Box::pin(std::future::ready(())) as BoxFuture<'static, ()>);
+        let tasks = Tasks::new(metrics.clone());
+        let known = MemoryPresence::start(tell, TestClock::at_unix_ms(0), &tasks, metrics.clone());
+        let members = Arc::new(Members { known, book: book.clone() });
         let node = Node::new(Parts {
             id: NodeId::random(),
             lease: LeaseConfig {

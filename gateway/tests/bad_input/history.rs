@@ -1,14 +1,10 @@
 //! Questions about history, positions and presence that make no sense, or that only an attacker asks.
 
-#[path = "../support/redis.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
-mod redis;
-
 use serde_json::{Value, json};
 
+use crate::redis::RedisServer;
 use crate::room::Room;
 use crate::ws::Socket;
-use redis::RedisServer;
 
 const PERMISSION_DENIED: u64 = 103;
 const BAD_REQUEST: u64 = 107;

@@ -7,6 +7,8 @@
 #[path = "../support/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;
+#[path = "../support/redis.rs"]
+mod redis;
 #[path = "../support/token.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod token;

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::process::Command;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -118,9 +120,11 @@ impl Fault {
         }
     }
 
-    /// How long it lasts.
+    /// How long it lasts; in a soak some last longer than anybody waits for an answer.
     fn hold(self, dice: &mut Dice) -> Duration {
+        let soak = std::env::var_os("FANFARE_FAULTS_MINUTES").is_some();
         let (from, to) = match self {
+            Self::RedisPaused | Self::NodePaused if soak => (200, 35_000),
             Self::RedisPaused | Self::RedisBlocked | Self::NodePaused => (200, 5_000),
             Self::BlackHole => (500, 6_000),
             Self::NodeKilled => (200, 3_000),
@@ -311,9 +315,9 @@ pub(crate) async fn heal(world: &mut World, active: Active) {
         Fault::RedisRestarted => world.redis.restart(),
         Fault::RedisPaused => world.redis.signal("CONT"),
         Fault::RedisBlocked => {
-            for words in [&["SCRIPT", "KILL"][..], &["CLIENT", "UNPAUSE"]] {
-                drop(command(port, words).await);
-            }
+            // Bare: a library's first words on a connection would be refused, too.
+            insist(port, "SCRIPT KILL\r\n", &["+OK", "-NOTBUSY"]).await;
+            insist(port, "CLIENT UNPAUSE\r\n", &["+OK"]).await;
         }
         Fault::RedisFull => set(port, INSIST, &[("maxmemory", "0")]).await,
         Fault::RedisEvicts => {
@@ -361,11 +365,35 @@ pub(crate) async fn command(port: u16, words: &[&str]) -> Option<redis::Value> {
     timeout(COMMAND_LIMIT, ask).await.ok().flatten()
 }
 
+/// Says one line to Redis, again and again until an answer begins as it should.
+async fn insist(port: u16, line: &str, answers: &[&str]) {
+    let deadline = Instant::now() + INSIST;
+    let say = async || {
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        socket.write_all(line.as_bytes()).await.ok()?;
+        let mut answer = vec![0; 64];
+        let length = socket.read(&mut answer).await.ok()?;
+        String::from_utf8(answer[..length].to_vec()).ok()
+    };
+    loop {
+        let answer = timeout(COMMAND_LIMIT, say()).await.ok().flatten().unwrap_or_default();
+        if answers.iter().any(|start| answer.starts_with(start)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "Redis answers {answer:?} to {line:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Settings; tried for a while if Redis is not there to take them.
 async fn set(port: u16, patience: Duration, settings: &[(&str, &str)]) {
     let deadline = Instant::now() + patience;
     for (name, value) in settings {
-        while command(port, &["CONFIG", "SET", name, value]).await.is_none() && Instant::now() < deadline {
+        while command(port, &["CONFIG", "SET", name, value]).await.is_none() {
+            if Instant::now() >= deadline {
+                assert!(patience == TRY, "Redis does not take {name} back");
+                return;
+            }
             sleep(Duration::from_millis(50)).await;
         }
     }

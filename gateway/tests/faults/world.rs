@@ -304,10 +304,12 @@ impl World {
             client.await.unwrap();
         }
         self.officials.drain(..).for_each(Officials::leave);
+        let mut closed = String::new();
         for code in ["3004", "3008", "3010", "3012"] {
             let count = self.metric("fanfare_disconnects_total", &format!("code=\"{code}\"")).await;
-            println!("{}: closed with {code}: {count} (by processes that live)", self.run);
+            closed += &format!(" {code}: {count}");
         }
+        println!("{}: closed by the nodes, as far as they live:{closed}", self.run);
         self.measure().await;
         let report = self.recorder.judge(&self.run, LIMITS);
         assert!(late.is_empty(), "{}: did not come to rest: {late:?}", self.run);

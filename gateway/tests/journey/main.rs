@@ -20,6 +20,7 @@ mod ws;
 mod broken_redis;
 mod drain;
 mod personal;
+mod presence;
 mod publish;
 mod recover;
 mod traces;

@@ -202,6 +202,9 @@ fn launch(directory: &TempDir, listen: SocketAddr, internal: SocketAddr) -> Chil
         .args(["-c", "ulimit -n $(ulimit -Hn) 2>/dev/null; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_fanfare-gateway")])
         .args(["serve", "--listen", &listen.to_string(), "--internal-listen", &internal.to_string(), "-c"])
         .arg(directory.path().join("gateway.toml"))
+        // Of the tests, not for the gateway, which would warn of them.
+        .env_remove("FANFARE_FAULTS_SEED")
+        .env_remove("FANFARE_FAULTS_MINUTES")
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Checker;
 use crate::config::duration::show_duration;
-use crate::config::raw::{RawBroker, RawHistory, RawPresence};
+use crate::config::raw::{RawHistory, RawPresence};
 use crate::config::section::{HistoryConfig, PresenceConfig};
 
 /// Most publications of one answer: as many as the longest history has.
@@ -14,13 +14,15 @@ const REPLICAS_MAX: usize = 10;
 /// A longer answer would keep Redis and the gateway busy for seconds.
 const MEMBERS_MAX: usize = 1_000_000;
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Each key is remembered in Redis for so long, whether it is used again or not.
 const WINDOW_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Checker<'_> {
-    pub(super) fn history(&mut self, raw: &RawHistory, broker: &RawBroker) -> HistoryConfig {
+    pub(super) fn history(&mut self, raw: &RawHistory) -> HistoryConfig {
         if let Some(limit) = raw.recovery_max_publication_limit {
             self.between("history.recovery_max_publication_limit", limit, 1, PUBLICATIONS_MAX);
         }
@@ -28,13 +30,8 @@ impl Checker<'_> {
         self.time_between("history.position_check_interval", raw.position_check_interval, SECOND, HOUR);
         self.time_between("history.idempotency_window", raw.idempotency_window, SECOND, WINDOW_MAX);
         self.between("history.replicas", raw.replicas, 1, REPLICAS_MAX);
-        let path = "history.replicated_timeout";
-        self.not_zero(path, raw.replicated_timeout);
-        if raw.replicated_timeout >= broker.command_timeout {
-            let (timeout, command) = (show_duration(raw.replicated_timeout), show_duration(broker.command_timeout));
-            let text = format!("{timeout} is not shorter than broker.command_timeout, {command}: shorten it");
-            self.problem(path, text);
-        }
+        // On its own connection: it may well be longer than another command's patience.
+        self.time_between("history.replicated_timeout", raw.replicated_timeout, MILLISECOND, MINUTE);
         HistoryConfig {
             recovery_max_publication_limit: raw.recovery_max_publication_limit,
             position_check_interval: raw.position_check_interval,

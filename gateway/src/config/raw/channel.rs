@@ -69,7 +69,7 @@ section! {
         force_push_join_leave: bool, default "false";
         /// How long a client whose connection was lost counts as there; at most 60s. Who comes back within
         /// it neither leaves nor joins, as far as others are told.
-        leave_delay: Duration, default "1s";
+        leave_delay: Duration, default "3s";
         /// A client with a user id may ask who is on the channel, on private and user-limited ones, too.
         allow_presence_for_client: bool, default "false";
         /// A subscriber may ask who is on the channel.
@@ -102,7 +102,7 @@ section! {
         idempotency_window: Duration, default "5m";
         /// Replicas that must confirm a publication with the ack level "replicated".
         replicas: usize, default "1";
-        /// How long a publisher waits for them. Less than `broker.command_timeout`.
+        /// How long a publisher waits for them.
         replicated_timeout: Duration, default "1s";
     }
 }

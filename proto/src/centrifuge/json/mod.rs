@@ -154,7 +154,7 @@ fn write_answer(id: u32, answer: &Answer<'_>, out: &mut impl Out) {
             let mut body = reply.object("history");
             // As it stands, too, when it is empty: official clients take what is not there for `undefined`.
             body.whole_list("publications", &history.publications);
-            body.text("epoch", history.epoch);
+            body.text_or_empty("epoch", history.epoch);
             body.number_or_zero("offset", history.offset.into());
             body.close();
         }

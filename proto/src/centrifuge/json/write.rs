@@ -91,9 +91,14 @@ impl<'a, O: Out> Object<'a, O> {
     /// Text, unless empty.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
-            self.name(name);
-            put_string(self.out, text);
+            self.text_or_empty(name, text);
         }
+    }
+
+    /// Text, also when empty.
+    pub(super) fn text_or_empty(&mut self, name: &str, text: &str) {
+        self.name(name);
+        put_string(self.out, text);
     }
 
     /// Text that should be UTF-8, unless empty. What is not, is replaced rather than breaking the frame.
