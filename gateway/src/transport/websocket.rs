@@ -38,6 +38,10 @@ const HANDOVER: Duration = Duration::from_secs(5);
 /// How much is read and thrown away so that the other end, still sending, hears the goodbye.
 const DRAIN_MAX: usize = 16 * 1024 * 1024;
 
+/// A close code that is never sent: whoever ends a connection with it wants the client to see a line
+/// that went dead, as Centrifugo does it.
+const WITHOUT_A_WORD: u16 = 3000;
+
 /// Sizes of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
@@ -305,13 +309,10 @@ impl Link for WebSocket {
 
     async fn close(mut self, close: Close, patience: Duration) {
         let goodbye = tokio::time::timeout(patience, async {
-            let reason = Utf8Bytes::from(close.reason.as_ref());
-            self.socket.send(Message::Close(Some(CloseFrame { code: close.code.into(), reason }))).await.ok()?;
-            while !self.broken {
-                match self.socket.next().await {
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => break,
-                }
+            if close.code == WITHOUT_A_WORD {
+                self.socket.flush().await.ok()?;
+            } else {
+                self.say_goodbye(close).await?;
             }
             let socket = self.socket.get_mut();
             socket.shutdown().await.ok()?;
@@ -326,6 +327,19 @@ impl Link for WebSocket {
 }
 
 impl WebSocket {
+    /// Says why, and waits until the client has taken notice.
+    async fn say_goodbye(&mut self, close: Close) -> Option<()> {
+        let reason = Utf8Bytes::from(close.reason.as_ref());
+        self.socket.send(Message::Close(Some(CloseFrame { code: close.code.into(), reason }))).await.ok()?;
+        while !self.broken {
+            match self.socket.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => break,
+            }
+        }
+        Some(())
+    }
+
     fn give(&mut self, frame: WireFrame) -> Result<(), Gone> {
         Sink::start_send(std::pin::Pin::new(&mut self.socket), Message::Frame(frame)).map_err(|_| Gone)
     }

@@ -24,6 +24,8 @@ url = "redis://127.0.0.1:${port}/0"
 connect_timeout = "1s"
 command_timeout = "1s"
 heartbeat_interval = "1s"
+[history]
+replicated_timeout = "500ms"
 [shutdown]
 ready_delay = "1s"
 drain = "500ms"
@@ -68,6 +70,15 @@ test('disconnect reaches a user on the other node', options, async () => {
   await a.api('disconnect', { user: 'banned' });
   assert.equal((await gone).code, FORCE_DISCONNECT);
   assert.equal(bystander.c.state, 'connected');
+});
+
+// The official Java client's own tests ask for this.
+test('disconnect with code 3000 is a line that goes dead', options, async () => {
+  const victim = await listener(b.websocket, 'cut-off');
+  const connecting = next(victim.c, 'connecting');
+  await a.api('disconnect', { user: 'cut-off', disconnect: { code: 3000, reason: 'unheard' } });
+  assert.equal((await connecting).code, 1); // the client's own: the transport has closed
+  await victim.c.ready(10_000);
 });
 
 test('disconnect with a code of the application', options, async () => {

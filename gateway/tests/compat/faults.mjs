@@ -36,6 +36,8 @@ url = "redis://127.0.0.1:${port}/0"
 connect_timeout = "1s"
 command_timeout = "1s"
 heartbeat_interval = "1s"
+[history]
+replicated_timeout = "500ms"
 [channel.default]
 allow_subscribe_for_client = true
 allow_publish_for_client = true
