@@ -258,3 +258,49 @@ async fn a_storm_of_returns_reads_each_stream_a_few_times() {
     // New lows among random offsets: about ln(150) for each node.
     assert!((1..=20).contains(&reads), "{reads} reads for {CLIENTS} clients on two nodes: {calls:?}");
 }
+
+#[tokio::test]
+async fn a_publication_that_was_stored_and_never_arrived_is_fetched() {
+    use fanfare_proto::envelope::{Envelope, Publication};
+
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&with_history(&redis.url(0))).await;
+    let mut ann = client(&gateway, "ann").await;
+    subscribe(&mut ann, 2, "news", json!({})).await;
+    let silent = |offset: u64| {
+        let envelope =
+            Envelope::Publication(Publication { data: offset.to_string().into(), ..Publication::default() }).encode();
+        let redis = &redis;
+        async move {
+            // As the script does it, but for what it sends.
+            let mut link = redis.connect().await;
+            let stream = "fanfare:stream:{news}";
+            let id = format!("{offset}-0");
+            let _: String = redis::cmd("XADD")
+                .arg(stream)
+                .arg(id)
+                .arg("e")
+                .arg(&envelope[..])
+                .query_async(&mut link)
+                .await
+                .unwrap();
+            let _: i64 = redis::cmd("HSET")
+                .arg("fanfare:meta:{news}")
+                .arg("top")
+                .arg(offset)
+                .query_async(&mut link)
+                .await
+                .unwrap();
+        }
+    };
+    say(&gateway, "news", 1).await;
+    silent(2).await;
+    // The next one shows it.
+    say(&gateway, "news", 3).await;
+    for n in 1..=3_u64 {
+        assert_eq!(next(&mut ann).await, (n, json!(n)));
+    }
+    // Without a next one, whoever looks finds it.
+    silent(4).await;
+    assert_eq!(next(&mut ann).await, (4, json!(4)));
+}
