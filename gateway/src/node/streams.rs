@@ -26,6 +26,10 @@ use crate::telemetry::metrics::{Cause, CauseLabel, OutcomeLabel};
 /// Channels that are healed at once. Their reads share a few connections.
 const HEALS_MAX: usize = 64;
 
+/// Refusals in a row after which a channel's subscribers are told that something may be lost to them:
+/// about five seconds.
+const REFUSALS_MAX: u32 = 8;
+
 /// Publications of one page while healing: large enough to get on, small enough not to hold up others.
 const PAGE_MAX: usize = 512;
 
@@ -94,21 +98,65 @@ impl Streams {
     }
 }
 
-/// Heals channels as they fall sick.
+/// Heals channels as they fall sick. One that cannot be read now rests and makes room for others.
 pub(super) async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut healing = FuturesUnordered::new();
+    let mut resting = FuturesUnordered::new();
+    let mut ill: HashMap<ChannelName, Illness, RandomState> = HashMap::default();
     loop {
         while healing.len() < HEALS_MAX
             && let Some(channel) = node.streams.take_sick()
         {
             let node = &node;
-            healing.push(async move { node.heal(&channel).await });
+            healing.push(async move {
+                let healed = node.heal(&channel).await;
+                (channel, healed)
+            });
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = node.streams.fallen_sick.notified() => {}
-            Some(()) = healing.next() => {}
+            Some((channel, healed)) = healing.next() => match healed {
+                Ok(()) => drop(ill.remove(&channel)),
+                Err(error) => {
+                    let illness = ill.entry(channel.clone()).or_default();
+                    let wait = illness.of(&error);
+                    tracing::debug!(%channel, %error, "cannot read what is missing; trying again");
+                    if illness.refusals == REFUSALS_MAX {
+                        tracing::warn!(%channel, %error, "cannot read what is missing; its subscribers are told");
+                        node.lose(&channel);
+                    }
+                    resting.push(async move {
+                        tokio::time::sleep(wait).await;
+                        channel
+                    });
+                }
+            },
+            Some(channel) = resting.next() => node.streams.heal_soon(&channel),
         }
+    }
+}
+
+/// A channel whose history cannot be read.
+#[derive(Debug)]
+struct Illness {
+    backoff: Backoff,
+    /// In a row: the broker answers, and will not.
+    refusals: u32,
+}
+
+impl Default for Illness {
+    fn default() -> Self {
+        Self { backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2)), refusals: 0 }
+    }
+}
+
+impl Illness {
+    /// How long to wait after this. A broker that does not answer is waited for; nothing can be said on
+    /// the channel either until it does.
+    fn of(&mut self, error: &BrokerError) -> Duration {
+        self.refusals = if matches!(error, BrokerError::Refused(_)) { self.refusals + 1 } else { 0 };
+        self.backoff.next_wait()
     }
 }
 
@@ -146,20 +194,16 @@ impl Node {
         }
     }
 
-    /// Reads what is missing, page by page, until the channel goes on. Waits for a broker that does not
-    /// answer.
-    pub(super) async fn heal(&self, channel: &ChannelName) {
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+    /// Reads what is missing, page by page, until the channel goes on.
+    ///
+    /// # Errors
+    /// The broker's: the channel is held still.
+    pub(super) async fn heal(&self, channel: &ChannelName) -> Result<(), BrokerError> {
         // A cursor that is no longer the channel's is nobody's business.
         while let Some(cursor) = self.streams.get(channel).filter(|cursor| cursor.lock().is_held()) {
-            match self.heal_once(channel, &cursor).await {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::debug!(%channel, %error, "cannot read what is missing; trying again");
-                    tokio::time::sleep(backoff.next_wait()).await;
-                }
-            }
+            self.heal_once(channel, &cursor).await?;
         }
+        Ok(())
     }
 
     async fn heal_once(&self, channel: &ChannelName, cursor: &Shared) -> Result<(), BrokerError> {

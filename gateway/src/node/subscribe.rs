@@ -2,6 +2,7 @@
 //! first and given back some time after the last.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_proto::code::ErrorCode;
@@ -53,13 +54,18 @@ pub(super) struct Holdings {
 /// What has been found out so far on behalf of somebody who subscribes.
 #[derive(Debug, Default)]
 struct Attempt {
-    /// A page was read for it: what that has not brought is not there.
-    fresh: bool,
+    /// The epoch of a page that was read for it: what that has not brought is not there, as long as the
+    /// stream has not turned since.
+    fresh: Option<Arc<str>>,
     /// How it would join.
     entrance: Option<Entrance>,
 }
 
 impl Attempt {
+    fn is_fresh(&self, cursor: &Cursor) -> bool {
+        self.fresh.is_some() && self.fresh.as_ref() == cursor.at().map(|at| &at.epoch)
+    }
+
     /// An entrance with publications: too large to be written while others wait.
     fn large(&self) -> Option<&Entrance> {
         self.entrance
@@ -229,7 +235,11 @@ impl Node {
             self.catch_breath(cursor).await;
         }
         loop {
-            let join = cursor.lock().join(self.wish(joining), bounds, attempt.fresh, self.parts.clock.now());
+            let join = {
+                let mut cursor = cursor.lock();
+                let fresh = attempt.is_fresh(&cursor);
+                cursor.join(self.wish(joining), bounds, fresh, self.parts.clock.now())
+            };
             match join {
                 Join::NotOpen => return Ok(false),
                 Join::At(entrance) => {
@@ -243,7 +253,7 @@ impl Node {
                     if !self.learn(joining, cursor, bounds, attempt).await? {
                         // The stream has turned, and this node has yet to hear of it.
                         self.gap(joining.channel);
-                        self.heal(joining.channel).await;
+                        self.heal(joining.channel).await?;
                     }
                 }
             }
@@ -280,9 +290,11 @@ impl Node {
         let limit = usize::try_from(at.saturating_sub(since)).unwrap_or(usize::MAX).min(bounds.count);
         self.parts.metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::recover }).inc();
         let page = self.read(joining.channel, since, limit, bounds.size).await?;
-        attempt.fresh = true;
+        let mut cursor = cursor.lock();
         // Of an empty page nothing can be said but where the stream stood.
-        Ok(cursor.lock().learn(&page, if limit == 0 { u64::MAX } else { since }))
+        let learned = cursor.learn(&page, if limit == 0 { u64::MAX } else { since });
+        attempt.fresh = learned.then(|| Arc::clone(&page.stream.top.epoch));
+        Ok(learned)
     }
 
     /// Adds the subscriber where its entrance says, or, if that was long ago, with what has come since.
@@ -303,12 +315,10 @@ impl Node {
                 since = cursor.catch_up(&entrance.at)?;
                 entrance.clone()
             }
-            None => match cursor.join(
-                self.wish(joining),
-                self.bounds(joining.channel),
-                attempt.fresh,
-                self.parts.clock.now(),
-            ) {
+            None => match {
+                let fresh = attempt.is_fresh(&cursor);
+                cursor.join(self.wish(joining), self.bounds(joining.channel), fresh, self.parts.clock.now())
+            } {
                 Join::At(entrance) if !joining.rejects(&entrance) => entrance,
                 Join::At(_) | Join::NotOpen | Join::Read { .. } => return None,
             },
@@ -344,13 +354,17 @@ impl Node {
     }
 
     fn wish<'a>(&self, joining: &'a Joining<'_>) -> Wish<'a> {
-        let options = self.parts.rules.options(joining.channel);
-        let cache = options.is_some_and(|options| options.force_recovery_mode == RecoveryMode::Cache);
         match &joining.recover {
             None => Wish::Nothing,
-            Some(since) if cache => Wish::Latest(since),
+            Some(since) if self.is_cache(joining.channel) => Wish::Latest(since),
             Some(since) => Wish::Everything(since),
         }
+    }
+
+    /// Whether who comes back to the channel gets the latest publication only.
+    fn is_cache(&self, channel: &ChannelName) -> bool {
+        let options = self.parts.rules.options(channel);
+        options.is_some_and(|options| options.force_recovery_mode == RecoveryMode::Cache)
     }
 
     fn bounds(&self, channel: &ChannelName) -> Bounds {
@@ -397,12 +411,14 @@ impl Node {
         attempt: &mut Attempt,
     ) -> Result<(), BrokerError> {
         let bounds = self.bounds(channel);
+        // Who only wants the latest asks for that when it is known where the latest is.
+        let recover = recover.filter(|_| !self.is_cache(channel));
         let (since, limit) = recover.map_or((u64::MAX, 0), |since| (since.offset, bounds.count));
         self.parts.metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::open }).inc();
         let page = self.read(channel, since, limit, bounds.size).await?;
         let mut locked = cursor.lock();
         let healed = locked.open(&page, since, self.parts.clock.now());
-        attempt.fresh = recover.is_some();
+        attempt.fresh = recover.map(|_| Arc::clone(&page.stream.top.epoch));
         self.apply(channel, &healed);
         drop(locked);
         if healed.again {

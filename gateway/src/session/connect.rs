@@ -67,7 +67,9 @@ impl Session {
         let nothing = Subscribe::default();
         let mut joins = Vec::with_capacity(subs.len());
         for (channel, sub) in subs {
+            // Deltas are for those who ask for a channel themselves: the welcome does not speak of them.
             let asked = asked.get(channel.as_str()).unwrap_or(&nothing);
+            let asked = &Subscribe { delta: String::new(), ..asked.clone() };
             let joining = self.joining(channel, &sub.kept(), asked)?;
             let node = &node;
             joins.push(async move {

@@ -304,3 +304,77 @@ async fn a_publication_that_was_stored_and_never_arrived_is_fetched() {
     silent(4).await;
     assert_eq!(next(&mut ann).await, (4, json!(4)));
 }
+
+#[tokio::test]
+async fn channels_that_cannot_be_read_hold_up_no_others_and_are_told() {
+    const SICK: usize = 70;
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&with_history(&redis.url(0))).await;
+    let mut ann = client(&gateway, "ann").await;
+    for n in 0..SICK {
+        subscribe(&mut ann, 10 + n as u64, &format!("sick{n}"), json!({})).await;
+    }
+    let mut ben = client(&gateway, "ben").await;
+    subscribe(&mut ben, 2, "news", json!({})).await;
+    for n in 0..SICK {
+        let meta = format!("fanfare:meta:{{sick{n}}}");
+        let _: () = redis.run(&["DEL", &meta]).await;
+        let _: () = redis.run(&["SET", &meta, "not ours"]).await;
+    }
+    for n in 1..=3_u64 {
+        redis.kill_subscribers().await;
+        say(&gateway, "news", n).await;
+        assert_eq!(next(&mut ben).await, (n, json!(n)));
+    }
+    for _ in 0..SICK {
+        let line = ann.expect_line().await;
+        assert_eq!(line["push"]["unsubscribe"]["code"], 2500, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_before_its_node_has_heard_of_a_failover_loses_nothing() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&with_history(&redis.url(0))).await;
+    let mut ann = client(&gateway, "ann").await;
+    subscribe(&mut ann, 2, "news", json!({})).await;
+    let mut seen = Value::Null;
+    for n in 1..=4_u64 {
+        let said = say(&gateway, "news", n).await;
+        assert_eq!(next(&mut ann).await, (n, json!(n)));
+        if n == 2 {
+            seen = said;
+        }
+    }
+    // As after a clean failover whose first publication this node has not got.
+    let epoch = seen["epoch"].as_str().unwrap();
+    let meta = "fanfare:meta:{news}";
+    let turn = ["HSET", meta, "prev_epoch", epoch, "prev_top", "4", "epoch", "another", "top", "4"];
+    let _: i64 = redis.run(&turn).await;
+    let mut ben = client(&gateway, "ben").await;
+    let back = come_back(&mut ben, 2, "news", &seen).await;
+    assert_eq!((&back["recovered"], &back["epoch"]), (&json!(true), &json!("another")), "{back}");
+    assert_eq!(said(&back["publications"]), [(3, json!(3)), (4, json!(4))]);
+}
+
+#[tokio::test]
+async fn the_first_on_a_node_gets_the_latest_however_much_there_is_before_it() {
+    let redis = RedisServer::start();
+    let config = with_history(&redis.url(0))
+        .replace("name = \"ticker\"\nhistory_size = 1", "name = \"ticker\"\nhistory_size = 20");
+    let gateway = Gateway::start(&config).await;
+    for n in 0..10 {
+        say(&gateway, "ticker:x", format!("{n}{}", "x".repeat(100_000))).await;
+    }
+    for seen in [json!({ "offset": 0, "epoch": "" }), json!({ "offset": 50, "epoch": "other" })] {
+        let mut ann = client(&gateway, "ann").await;
+        let back = come_back(&mut ann, 2, "ticker:x", &seen).await;
+        assert_eq!(back["recovered"], json!(true));
+        assert_eq!(said(&back["publications"]).iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [10]);
+    }
+    // Nobody has opened this one yet.
+    say(&gateway, "ticker:old", 1).await;
+    let mut ben = client(&gateway, "ben").await;
+    let back = come_back(&mut ben, 2, "ticker:old", &json!({ "offset": 50, "epoch": "other" })).await;
+    assert_eq!(said(&back["publications"]), [(1, json!(1))], "{back}");
+}
