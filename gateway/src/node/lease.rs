@@ -20,6 +20,15 @@ pub struct LeaseConfig {
     pub lease: Duration,
 }
 
+/// How the lease is, as far as it has been told.
+#[derive(Clone, Copy, Debug)]
+enum Lease {
+    /// It has never been announced.
+    NotYet,
+    Renewed,
+    Failing,
+}
+
 /// Whether this node has struck itself out; held while it announces itself, so that nothing it says
 /// comes after.
 pub(super) type Retired = tokio::sync::Mutex<bool>;
@@ -27,7 +36,7 @@ pub(super) type Retired = tokio::sync::Mutex<bool>;
 pub(super) async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(node.parts.lease.heartbeat);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
+    let mut lease = Lease::NotYet;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -35,7 +44,7 @@ pub(super) async fn run(node: Arc<Node>, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = node.announce(&mut failing) => {}
+            () = node.announce(&mut lease) => {}
         }
     }
 }
@@ -51,23 +60,28 @@ impl Node {
         }
     }
 
-    async fn announce(&self, failing: &mut bool) {
+    async fn announce(&self, lease: &mut Lease) {
         let retired = self.retired.lock().await;
         if *retired {
             return;
         }
+        let announced = self.parts.roster.announce(self.announcement()).await;
+        let starting = self.parts.clock.now().saturating_sub(self.started) < self.parts.lease.heartbeat;
         // One line when it begins, one when it ends: an outage of an hour is not 1,800 lines.
-        match (self.parts.roster.announce(self.announcement()).await, *failing) {
-            (Err(error), false) => {
+        *lease = match (announced, *lease) {
+            // The link is being made, and says so itself.
+            (Err(_), Lease::NotYet) if starting => Lease::NotYet,
+            (Err(error), Lease::NotYet | Lease::Renewed) => {
                 tracing::warn!(%error, "could not renew this node's lease; info and channels will not show it");
-                *failing = true;
+                Lease::Failing
             }
-            (Ok(()), true) => {
+            (Err(_), Lease::Failing) => Lease::Failing,
+            (Ok(()), Lease::Failing) => {
                 tracing::info!("this node's lease is renewed again");
-                *failing = false;
+                Lease::Renewed
             }
-            _ => {}
-        }
+            (Ok(()), Lease::NotYet | Lease::Renewed) => Lease::Renewed,
+        };
     }
 
     fn announcement(&self) -> Announcement {

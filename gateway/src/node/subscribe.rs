@@ -309,19 +309,19 @@ impl Node {
     ) -> Option<Standing> {
         // From here to the end nothing is delivered on the channel.
         let mut cursor = cursor.lock();
+        let fresh = attempt.is_fresh(&cursor);
         let mut since = Vec::new();
         let entrance = match attempt.large() {
             Some(entrance) => {
                 since = cursor.catch_up(&entrance.at)?;
                 entrance.clone()
             }
-            None => match {
-                let fresh = attempt.is_fresh(&cursor);
-                cursor.join(self.wish(joining), self.bounds(joining.channel), fresh, self.parts.clock.now())
-            } {
-                Join::At(entrance) if !joining.rejects(&entrance) => entrance,
-                Join::At(_) | Join::NotOpen | Join::Read { .. } => return None,
-            },
+            None => {
+                match cursor.join(self.wish(joining), self.bounds(joining.channel), fresh, self.parts.clock.now()) {
+                    Join::At(entrance) if !joining.rejects(&entrance) => entrance,
+                    Join::At(_) | Join::NotOpen | Join::Read { .. } => return None,
+                }
+            }
         };
         let (frames, standing) = written.unwrap_or_else(|| {
             let standing = joining.standing(&entrance);
