@@ -123,8 +123,8 @@ async fn forged_idempotency_keys() {
             assert_eq!(answer["error"]["code"], 107, "{method} with {} bytes", key.len());
         }
     }
-    let body = json!({ "channel": "elsewhere", "data": 1, "idempotency_key": "k".repeat(1024 * 1024) });
-    assert_eq!(room.gateway.api_raw("publish", Some(API_KEY), body.to_string()).await.0, 413);
+    // Larger ones are over the limit of a body (tests/api): whether a client hears of it before the line is
+    // closed under what it is still sending is the kernel's business.
     room.close().await;
 }
 
