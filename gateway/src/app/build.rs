@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataFormat, HistoryConfig, PublishAck};
 use crate::door;
 use crate::hub::Hub;
-use crate::model::time::{Clock, SystemClock};
+use crate::model::time::{Clock, SystemClock, millis};
 use crate::model::wire::Encode;
 use crate::model::{ByteSize, NodeId};
 use crate::node::{LeaseConfig, Node, Parts};
@@ -207,9 +207,9 @@ fn memory_presence(broker: &Arc<MemoryBroker>, ground: &Ground) -> Arc<dyn Prese
 fn shared_rules(channels: &ChannelConfig, history: &HistoryConfig) -> rules::Rules {
     let namespaces = channels.namespaces.iter().map(|namespace| (namespace.name.clone(), shared(&namespace.options)));
     rules::Rules::new(shared(&channels.default), namespaces.collect()).with_common(rules::CommonRules {
-        idempotency_window_ms: millis(history.idempotency_window),
+        idempotency_window_ms: at_least_one_milli(history.idempotency_window),
         replicas: history.replicas,
-        replicated_timeout_ms: millis(history.replicated_timeout),
+        replicated_timeout_ms: at_least_one_milli(history.replicated_timeout),
     })
 }
 
@@ -221,8 +221,8 @@ fn shared(options: &ChannelOptions) -> rules::ChannelRules {
         },
         history: options.history.map(|history| rules::History {
             size: history.size as u64,
-            ttl_ms: millis(history.ttl),
-            meta_ttl_ms: millis(history.meta_ttl),
+            ttl_ms: at_least_one_milli(history.ttl),
+            meta_ttl_ms: at_least_one_milli(history.meta_ttl),
         }),
         ack: match options.history.map(|history| history.ack).unwrap_or_default() {
             PublishAck::Stored => rules::Ack::Stored,
@@ -234,6 +234,6 @@ fn shared(options: &ChannelOptions) -> rules::ChannelRules {
 }
 
 /// Redis counts in milliseconds: a wish for less is a wish for the shortest there is.
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+fn at_least_one_milli(time: Duration) -> u64 {
+    millis(time).max(1)
 }

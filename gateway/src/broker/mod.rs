@@ -36,10 +36,10 @@ pub mod redis;
 pub mod roster;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 
 use fanfare_proto::code::ErrorCode;
+// The traits here are used as objects.
+pub use futures_util::future::BoxFuture;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::model::{ChannelName, Position, Publication};
@@ -52,9 +52,6 @@ pub use roster::Roster;
 
 /// Length of an epoch's name. Among 62^10 of them nobody meets one twice.
 const EPOCH_BYTES: usize = 10;
-
-/// A boxed future: the traits here are used as objects.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Carries publications. All methods may be called from any task at any time.
 pub trait Broker: fmt::Debug + Send + Sync + 'static {

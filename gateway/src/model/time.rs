@@ -5,6 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// A time in whole milliseconds, as Redis and wires count it; what no number can hold is the largest.
+#[must_use]
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Tells the time. Parts take an `Arc<dyn Clock>`, so that tests can move it.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Since some fixed moment; never goes back. For deadlines.

@@ -43,7 +43,7 @@ fn handle(node: &Node, event: BrokerEvent) {
         }
         BrokerEvent::Member { channel, membership, room: _room } => node.parts.hub.tell(&channel, &membership),
         BrokerEvent::Control(control) => node.obey(*control),
-        // Plain channels promise nothing across a gap: it is counted where it is found, by the broker.
+        // Counted where it is found, by the broker; plain channels promise nothing across it.
         BrokerEvent::Gap { channel } => node.gap(&channel),
     }
 }

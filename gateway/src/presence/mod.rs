@@ -34,17 +34,14 @@ pub mod memory;
 pub mod redis;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use fanfare_proto::code::ErrorCode;
+// The traits here are used as objects.
+pub use futures_util::future::BoxFuture;
 
 use crate::model::event::PresenceStats;
 use crate::model::{ChannelName, ClientInfo, ConnectionId};
-
-/// A boxed future: the trait is used as an object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The book of members. All methods may be called from any task at any time.
 pub trait Presence: fmt::Debug + Send + Sync + 'static {

@@ -8,6 +8,7 @@ use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, cmd};
 
 use super::{LinkError, Script, SetupError, Target, Timing};
+use crate::model::time::millis;
 
 /// The pools of one link; each has a few connections, made when they are first wanted.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ pub(super) fn is_unknown(error: &RedisError) -> bool {
 /// Waits until so many replicas have what this connection has written; answers how many have.
 pub(super) async fn wait(connection: &mut Connection, replicas: u64, limit: Duration) -> Result<u64, LinkError> {
     // 0 would be for ever.
-    let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
+    let limit = millis(limit).max(1);
     Ok(query(connection, cmd("WAIT").arg(replicas).arg(limit)).await?)
 }
 

@@ -91,7 +91,11 @@ impl Session {
             }
             frames
         };
-        if self.join(channel, subscription, &asked, Some(&opening)).await.is_err() {
+        let joined = match self.joining(&channel, &subscription, &asked) {
+            Ok(joining) => self.join(joining, subscription, Some(&opening)).await,
+            Err(refused) => Err(refused),
+        };
+        if joined.is_err() {
             // Nobody waits for an answer here: the client comes back and gets its state from the token.
             return CloseCode::ServerError.into();
         }

@@ -37,13 +37,14 @@ impl Session {
         let (info, data) = token.map(|token| (token.info, token.data)).unwrap_or_default();
         let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let delta = self.claims(&channel, &subscribe)?.delta;
+        let subscription = Subscription { info, server_side: false, expires_at };
+        let joining = self.joining(&channel, &subscription, &subscribe)?;
+        let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {
             let subscribed = Subscribed { ttl, data: data.clone(), standing: told(standing), delta };
             vec![wire.encode(&Event::Reply { id, reply: &Reply::Subscribe(subscribed) })]
         };
-        let subscription = Subscription { info, server_side: false, expires_at };
-        self.join(channel, subscription, &subscribe, Some(&opening)).await
+        self.join(joining, subscription, Some(&opening)).await
     }
 
     /// May this client have this channel, as the rules are?
@@ -57,23 +58,14 @@ impl Session {
         Ok(())
     }
 
-    /// What it gets of what it asks for.
-    fn claims(&mut self, channel: &ChannelName, asked: &Subscribe) -> Result<Granted, Refusal> {
-        let shared = Arc::clone(&self.shared);
-        let options = shared.node.rules().require(channel)?;
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
-        Ok(permission::claims(asker, options, asked))
-    }
-
     /// Makes a subscription that is permitted.
     pub(super) async fn join(
         &mut self,
-        channel: ChannelName,
+        joining: Joining<'_>,
         subscription: Subscription,
-        asked: &Subscribe,
         opening: Option<Opening<'_>>,
     ) -> Result<(), Refusal> {
-        let joining = self.joining(&channel, &subscription, asked)?;
+        let channel = joining.channel;
         let node = Arc::clone(&self.shared.node);
         // Noted before the node is asked: if the connection ends meanwhile, what was begun is given back.
         self.live()?.subscriptions.insert(channel.clone(), subscription);
@@ -81,7 +73,7 @@ impl Session {
             Ok(standing) => self.count_recovery(standing.as_ref()),
             Err(error) => {
                 tracing::debug!(%error, "could not subscribe a client");
-                self.live()?.subscriptions.remove(&channel);
+                self.live()?.subscriptions.remove(channel);
                 return Err(error.code().into());
             }
         }
@@ -97,7 +89,8 @@ impl Session {
     ) -> Result<Joining<'a>, Refusal> {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(channel)?;
-        let Granted { positioned, recoverable, join_leave, delta } = self.claims(channel, asked)?;
+        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, options, asked);
         let info = self.info(&subscription.info)?;
         let entry = Entry { client: self.connection, info, told: options.join_leave, leave_delay: options.leave_delay };
         Ok(Joining {

@@ -8,9 +8,9 @@ use fanfare_proto::envelope::Envelope;
 use fanfare_proto::script::history::{Answer, Call};
 
 use super::RedisBroker;
-use super::publish::millis;
 use super::wire;
 use crate::broker::{BrokerError, HistoryPage, HistoryQuery, Previous, Stream, fresh_epoch};
+use crate::model::time::millis;
 use crate::model::{ChannelName, Position, Retained};
 use crate::redis_link::{LinkError, cmd, pipe};
 use crate::telemetry::metrics::ReasonLabel;

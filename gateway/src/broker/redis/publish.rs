@@ -2,12 +2,12 @@
 //! stores and sends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fanfare_proto::script::publish::{self, Call};
 
 use super::{RedisBroker, wire};
 use crate::broker::{Ack, BrokerError, Outcome, Outgoing, PublishOptions, Published, fresh_epoch};
+use crate::model::time::millis;
 use crate::model::{ChannelName, Position};
 use crate::redis_link::cmd;
 
@@ -19,10 +19,15 @@ impl RedisBroker {
         options: PublishOptions,
     ) -> Result<Published, BrokerError> {
         options.check()?;
-        if !options.is_plain() {
-            // The script gives it one.
-            outgoing.publication.position = None;
+        if options.is_plain() {
+            let mut publish = cmd("PUBLISH");
+            publish.arg(self.keys.channel(channel.as_str())).arg(&wire::encode(outgoing)[..]);
+            // How many got it says only how many nodes of this server: nothing that anybody asks.
+            self.link.command::<i64>(&publish).await?;
+            return Ok(Published::default());
         }
+        // The script gives it one.
+        outgoing.publication.position = None;
         let fresh_epoch = fresh_epoch();
         let call = Call {
             keys: &self.keys,
@@ -37,13 +42,6 @@ impl RedisBroker {
             version: options.version.as_ref().map(|version| (version.number, version.epoch.as_str())),
             fresh_epoch: &fresh_epoch,
         };
-        if call.is_plain() {
-            let mut publish = cmd("PUBLISH");
-            publish.arg(call.name()).arg(&call.envelope[..]);
-            // How many got it says only how many nodes of this server: nothing that anybody asks.
-            self.link.command::<i64>(&publish).await?;
-            return Ok(Published::default());
-        }
         let answer = self.run_publish(&call, options.ack).await?;
         let answer = publish::Answer::parse(&answer).map_err(|error| BrokerError::Refused(error.to_string()))?;
         Ok(Published {
@@ -74,8 +72,4 @@ impl RedisBroker {
             }
         }
     }
-}
-
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

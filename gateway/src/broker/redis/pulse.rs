@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::advice::Advice;
 use super::listener::Topic;
 use crate::broker::Health;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, millis};
 use crate::redis_link::subscriber::Subscriber;
 use crate::redis_link::{Link, LinkState, Timing, cmd};
 use crate::telemetry::Metrics;
@@ -58,10 +58,6 @@ impl Vitals {
     fn silence(&self) -> Duration {
         self.clock.now().saturating_sub(self.last_heard())
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The rules that are kept in Redis, and that hold for what comes from there; none until they are

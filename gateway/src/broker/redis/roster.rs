@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +11,7 @@ use super::RedisBroker;
 use crate::broker::roster::{Announcement, NodeRecord, matches};
 use crate::broker::{BoxFuture, BrokerError, Roster};
 use crate::model::ChannelName;
+use crate::model::time::millis;
 use crate::redis_link::pipe;
 
 /// Fields in one command: large enough to be quick, small enough not to hold up the server.
@@ -50,10 +50,6 @@ fn parse(json: &[u8]) -> Option<NodeRecord> {
 /// Names a set of channels, to see whether it is still the one that stands in Redis.
 fn fingerprint(channels: &BTreeMap<ChannelName, u64>) -> u64 {
     foldhash::quality::FixedState::with_seed(0).hash_one(channels)
-}
-
-fn millis(lease: Duration) -> u64 {
-    u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl RedisBroker {

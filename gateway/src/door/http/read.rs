@@ -60,33 +60,30 @@ fn read(method: Method, json: &[u8], body: &Bytes) -> Result<Request, Refusal> {
     }
 }
 
-fn publish(wire: wire::Publish<'_>, body: &Bytes) -> Result<Request, Refusal> {
-    let message = Message {
-        data: payload(wire.data, wire.b64data, "b64data", body)?,
-        tags: wire.tags,
-        exclude_client: optional(wire.exclude_client),
-        idempotency_key: owned(wire.idempotency_key),
-        delta: wire.delta,
-        version: wire.version,
-        version_epoch: owned(wire.version_epoch),
-        skip_history: wire.skip_history,
-        ack: owned(wire.ack),
+/// What `publish` and `broadcast` have in common: fields of one name and type in two structs.
+macro_rules! message {
+    ($wire:ident, $body:ident) => {
+        Message {
+            data: payload($wire.data, $wire.b64data, "b64data", $body)?,
+            tags: $wire.tags,
+            exclude_client: optional($wire.exclude_client),
+            idempotency_key: owned($wire.idempotency_key),
+            delta: $wire.delta,
+            version: $wire.version,
+            version_epoch: owned($wire.version_epoch),
+            skip_history: $wire.skip_history,
+            ack: owned($wire.ack),
+        }
     };
+}
+
+fn publish(wire: wire::Publish<'_>, body: &Bytes) -> Result<Request, Refusal> {
+    let message = message!(wire, body);
     Ok(Request::Publish(Publish { channel: owned(wire.channel), message }))
 }
 
 fn broadcast(wire: wire::Broadcast<'_>, body: &Bytes) -> Result<Request, Refusal> {
-    let message = Message {
-        data: payload(wire.data, wire.b64data, "b64data", body)?,
-        tags: wire.tags,
-        exclude_client: optional(wire.exclude_client),
-        idempotency_key: owned(wire.idempotency_key),
-        delta: wire.delta,
-        version: wire.version,
-        version_epoch: owned(wire.version_epoch),
-        skip_history: wire.skip_history,
-        ack: owned(wire.ack),
-    };
+    let message = message!(wire, body);
     Ok(Request::Broadcast(Broadcast { channels: wire.channels.into_iter().map(owned).collect(), message }))
 }
 

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::{BoxFuture, Departure, Entry, Presence, PresenceError};
 use crate::config::section::BrokerConfig;
 use crate::model::event::PresenceStats;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, millis};
 use crate::model::{ChannelName, ClientInfo, ConnectionId, NodeId};
 use crate::redis_link::{Link, LinkError, LinkState, Script, pipe};
 use crate::task::Tasks;
@@ -112,7 +112,7 @@ impl RedisPresence {
             leases: leases.clone(),
             reap: Script::new(REAP),
             heartbeat: config.heartbeat_interval,
-            lock_ms: u64::try_from(config.node_lease.as_millis()).unwrap_or(u64::MAX).max(1),
+            lock_ms: millis(config.node_lease).max(1),
             clock: clock.clone(),
             metrics,
             stop: tasks.stop(),

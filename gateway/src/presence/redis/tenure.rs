@@ -7,6 +7,7 @@ use std::time::Duration;
 use fanfare_proto::keys::Keys;
 use fanfare_proto::script::presence::{HOLDERS_TTL_MS, Holder, TTL_MS};
 
+use crate::model::time::millis;
 use crate::redis_link::{Link, LinkError, cmd, pipe};
 
 /// Earlier holders that are remembered while their members move. Each ends one link that broke in the
@@ -30,10 +31,6 @@ pub(super) struct Tenures {
     pub(super) present: Option<Tenure>,
     /// Holders before the present one from which members may not have moved yet.
     before: Vec<Holder>,
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Tenures {
