@@ -1,0 +1,62 @@
+//! What an experiment found: plain values, the same in JSON, in tables and on the page.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One run of one experiment on one server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `idle`, `fanout`, `cross`, `connect`, `storm` or `publish`.
+    pub experiment: String,
+    /// The peer's name as its script is called, `fanfare`, or `floor`.
+    pub server: String,
+    /// What the server says of its version; empty if it does not.
+    pub version: String,
+    /// What was asked for, by the option's name: `subscribers`, `window`, `payload`, ...
+    pub asked: BTreeMap<String, f64>,
+    /// What was measured, by the names in [`measure`]; what could not be measured is not there.
+    pub measured: BTreeMap<String, f64>,
+    /// What a reader must know to read the figures rightly; empty mostly.
+    pub remarks: Vec<String>,
+}
+
+/// Names and units of all that is measured.
+pub mod measure {
+    /// Publications that did not reach somebody who should have got them.
+    pub const LOST: &str = "lost";
+    /// Publications that reached somebody again.
+    pub const DUPLICATED: &str = "duplicated";
+    /// Publications that came after a later one.
+    pub const MISORDERED: &str = "misordered";
+    /// Publications received by all members together.
+    pub const DELIVERIES: &str = "deliveries";
+    /// The same per second.
+    pub const DELIVERIES_PER_S: &str = "deliveries_per_s";
+    /// CPU of the server, all threads and processes, user and system, in microseconds per delivery.
+    pub const CPU_PER_DELIVERY_US: &str = "cpu_per_delivery_us";
+    /// From publishing to receiving, milliseconds.
+    pub const LATENCY_P50_MS: &str = "latency_p50_ms";
+    /// As above, of one in a hundred.
+    pub const LATENCY_P99_MS: &str = "latency_p99_ms";
+    /// As above, of one in a thousand.
+    pub const LATENCY_P999_MS: &str = "latency_p999_ms";
+    /// The server's private memory for each idle connection, bytes: what it has more than before them.
+    pub const MEMORY_PER_CONNECTION_B: &str = "memory_per_connection_b";
+    /// The kernel's memory (slab) for each connection, both of its ends, bytes.
+    pub const KERNEL_PER_CONNECTION_B: &str = "kernel_per_connection_b";
+    /// CPU of the server for a connection from SYN to subscribed, microseconds.
+    pub const CPU_PER_CONNECT_US: &str = "cpu_per_connect_us";
+    /// Connections opened and subscribed per second.
+    pub const CONNECTS_PER_S: &str = "connects_per_s";
+    /// CPU of the server, per publication, microseconds.
+    pub const CPU_PER_PUBLISH_US: &str = "cpu_per_publish_us";
+    /// CPU of Redis, per publication, microseconds.
+    pub const REDIS_CPU_PER_PUBLISH_US: &str = "redis_cpu_per_publish_us";
+    /// Publications taken per second.
+    pub const PUBLISHES_PER_S: &str = "publishes_per_s";
+    /// CPU of the server while nothing happens, in cores.
+    pub const IDLE_CORES: &str = "idle_cores";
+    /// How long the thing took as a whole, seconds.
+    pub const TOOK_S: &str = "took_s";
+}

@@ -1,0 +1,89 @@
+//! How kinds of servers are spoken to: what goes over the WebSocket (or HTTP) before, while and after.
+//! Pure: bytes in, bytes out. The crowd owns sockets and WebSocket frames; a wire knows what is in them.
+
+use std::ops::Range;
+
+/// One member of a crowd.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// Counts from 0; unique in the whole run.
+    pub number: usize,
+    /// The channel that it subscribes to.
+    pub channel: String,
+    /// The secret that tokens are signed with, for wires that want tokens.
+    pub secret: String,
+}
+
+/// A WebSocket message, without its frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// UTF-8.
+    Text(Vec<u8>),
+    /// Any bytes.
+    Binary(Vec<u8>),
+}
+
+/// The GET that opens the WebSocket.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// With the query, e.g. `/connection/websocket`.
+    pub path: String,
+    /// Beside those that every handshake has, e.g. `("Sec-WebSocket-Protocol", "nchan")`.
+    pub headers: Vec<(String, String)>,
+}
+
+/// An HTTP request on a connection that is kept alive.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `POST` mostly.
+    pub method: &'static str,
+    /// With the query.
+    pub path: String,
+    /// Beside Host and Content-Length.
+    pub headers: Vec<(String, String)>,
+    /// What is posted.
+    pub body: Vec<u8>,
+}
+
+/// What a message from the server means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing to do: an acknowledgement, say.
+    Nothing,
+    /// Publications: where in the message the payloads are, in order. A payload is what was published, or
+    /// contains it unescaped or escaped as JSON; the crowd finds its marker in it.
+    Publications(Vec<Range<usize>>),
+    /// Goes back at once: the next step of being subscribed, or a pong of the protocol's own.
+    Answer(Vec<Message>),
+    /// Subscribed: publications come from now on.
+    Ready,
+    /// The server does not want us: why.
+    Refused(String),
+}
+
+/// One kind of server.
+///
+/// A crowd calls [`Wire::begin`] after the upgrade and [`Wire::hear`] for each message, until it says
+/// [`Heard::Ready`]; a wire without an answer to its last word says so by [`Wire::silent`]. Afterwards, a
+/// message that contains the marker of a payload counts as a publication without being asked for.
+pub trait Wire: Send + Sync {
+    /// The GET that opens the WebSocket.
+    fn opening(&self, who: &Who) -> Opening;
+
+    /// What is sent after the upgrade; may be nothing.
+    fn begin(&self, who: &Who) -> Vec<Message>;
+
+    /// What a message means to a member.
+    fn hear(&self, who: &Who, message: &[u8]) -> Heard;
+
+    /// True if a member is subscribed as soon as it has sent what it has to send: nothing will confirm it.
+    fn silent(&self) -> bool {
+        false
+    }
+
+    /// A publication over a member's own WebSocket; none if this kind of server takes none there.
+    fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message>;
+
+    /// A publication over HTTP; none if this kind of server has no such API.
+    fn publish_http(&self, channel: &str, payload: &[u8]) -> Option<Request>;
+}
