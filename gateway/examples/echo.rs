@@ -17,7 +17,7 @@ use fanfare_gateway::session::Flow;
 use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
 use fanfare_gateway::transport::Conversation;
-use fanfare_gateway::transport::drive::drive;
+use fanfare_gateway::transport::drive::Connection;
 use fanfare_gateway::transport::websocket::{Sizes, Upgrade};
 use tokio::sync::Semaphore;
 
@@ -59,7 +59,7 @@ async fn upgrade(State((tasks, metrics)): State<(Tasks, Arc<Metrics>)>, mut requ
     tasks.spawn("echo", async move {
         let Some((link, pipe)) = upgrade.link(SIZES).await else { return };
         let (outbox, reader) = Outbox::new(ByteSize::mib(1), pipe, metrics);
-        drive(link, Echo { outbox, corked: true }, reader).await;
+        Connection::new(link, Echo { outbox, corked: true }, reader).run().await;
     });
     response
 }

@@ -244,7 +244,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let State::Live(live) = &self.state {
-            for channel in live.subscriptions.keys() {
+            for (channel, _) in live.subscriptions.iter() {
                 self.shared.node.unsubscribe(channel, self.connection, Departure::Lost);
             }
             self.shared.node.leave(self.connection);

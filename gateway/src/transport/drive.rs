@@ -33,42 +33,13 @@ pub enum Ended {
     Gone,
 }
 
-/// Runs a conversation over a link until one side ends it.
-pub async fn drive<L: Link>(link: L, mut talk: impl Conversation, reader: OutboxReader) -> Ended {
-    let mut ends = Ends { link, reader, owes: false, put_off: None };
-    let last = loop {
-        let flow = match poll_fn(|cx| ends.poll_turn(cx)).await {
-            // Boxed: most connections are idle, and an idle one should not keep room for a command.
-            Turn::Message(message) => Box::pin(ends.attend(talk.receive(message))).await,
-            Turn::Directive(directive) => Box::pin(ends.attend(talk.obey(directive))).await,
-            Turn::Tick => Ok(talk.tick()),
-            Turn::Last(last) => Err(last),
-        };
-        match flow {
-            Ok(Flow::Continue) => {}
-            Ok(Flow::Close(close)) => break Last::Close(close),
-            Err(last) => break last,
-        }
-    };
-    // Leaves its channels before the goodbye, which may take seconds.
-    drop(talk);
-    match last {
-        Last::Close(close) => {
-            Box::pin(ends.goodbye(&close)).await;
-            Ended::Closed(close)
-        }
-        Last::Farewell(answer) => {
-            Box::pin(ends.farewell(answer)).await;
-            Ended::Gone
-        }
-        Last::Gone => Ended::Gone,
-    }
-}
-
-/// The two ends that a connection's task holds.
-struct Ends<L> {
+/// A link with a conversation over it, and what waits to be told: all that a connection's task holds.
+#[derive(Debug)]
+pub struct Connection<L, C> {
     link: L,
     reader: OutboxReader,
+    /// Until the end begins.
+    talk: Option<C>,
     /// The transport has to answer something. Nothing more is read before that is out: whoever asks and
     /// does not read would make us remember answers without end.
     owes: bool,
@@ -97,22 +68,48 @@ enum Last {
     Gone,
 }
 
-impl<L: Link> Ends<L> {
-    /// Writes while the conversation is at work on something.
-    async fn attend(&mut self, work: impl Future<Output = Flow>) -> Result<Flow, Last> {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            if let Poll::Ready(flow) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(flow));
+impl<L: Link, C: Conversation> Connection<L, C> {
+    /// Joins them.
+    #[must_use]
+    pub fn new(link: L, talk: C, reader: OutboxReader) -> Self {
+        Self { link, reader, talk: Some(talk), owes: false, put_off: None }
+    }
+
+    /// Runs until one side ends it.
+    pub async fn run(&mut self) -> Ended {
+        let last = self.talk().await;
+        // Leaves its channels before the goodbye, which may take seconds.
+        self.talk = None;
+        match last {
+            Last::Close(close) => {
+                Box::pin(self.goodbye(&close)).await;
+                Ended::Closed(close)
             }
-            match self.reader.poll(cx, true) {
-                Poll::Ready(Signal::Close(close)) => Poll::Ready(Err(Last::Close(close))),
-                Poll::Ready(Signal::Gone) => Poll::Ready(Err(Last::Gone)),
-                // The reader keeps these back while the session is at work.
-                Poll::Ready(Signal::Directive(_) | Signal::Tick) | Poll::Pending => Poll::Pending,
+            Last::Farewell(answer) => {
+                Box::pin(self.farewell(answer)).await;
+                Ended::Gone
             }
-        })
-        .await
+            Last::Gone => Ended::Gone,
+        }
+    }
+
+    async fn talk(&mut self) -> Last {
+        loop {
+            let turn = poll_fn(|cx| self.poll_turn(cx)).await;
+            let Self { reader, talk: Some(talk), .. } = self else { return Last::Gone };
+            let flow = match turn {
+                // Boxed: most connections are idle, and an idle one should not keep room for a command.
+                Turn::Message(message) => Box::pin(attend(reader, talk.receive(message))).await,
+                Turn::Directive(directive) => Box::pin(attend(reader, talk.obey(directive))).await,
+                Turn::Tick => Ok(talk.tick()),
+                Turn::Last(last) => Err(last),
+            };
+            match flow {
+                Ok(Flow::Continue) => {}
+                Ok(Flow::Close(close)) => return Last::Close(close),
+                Err(last) => return last,
+            }
+        }
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
@@ -160,7 +157,7 @@ impl<L: Link> Ends<L> {
     }
 
     /// Last words, why, and the end.
-    async fn goodbye(mut self, close: &Close) {
+    async fn goodbye(&mut self, close: &Close) {
         let slow = close.code == CloseCode::Slow.code();
         // Half for the last words, half for the close.
         let patience = if slow { GOODBYE_SLOW } else { GOODBYE / 2 };
@@ -176,12 +173,12 @@ impl<L: Link> Ends<L> {
     }
 
     /// The other end has said goodbye: answers, and ends.
-    async fn farewell(mut self, answer: Bytes) {
+    async fn farewell(&mut self, answer: Bytes) {
         self.reader.give_up();
         self.end(answer, GOODBYE_SLOW).await;
     }
 
-    async fn end(mut self, word: Bytes, patience: Duration) {
+    async fn end(&mut self, word: Bytes, patience: Duration) {
         self.reader.control(word);
         let heard = timeout(patience, async {
             poll_fn(|cx| self.reader.poll_clear(cx)).await;
@@ -193,12 +190,27 @@ impl<L: Link> Ends<L> {
         }
     }
 
-    async fn hang_up(self, patience: Duration) {
-        let Self { mut link, reader, .. } = self;
-        // With it goes the way out: the other end reads no further.
-        drop(reader);
-        if timeout(patience, link.hung_up()).await.is_err() {
-            link.reset();
+    async fn hang_up(&mut self, patience: Duration) {
+        self.reader.hang_up();
+        if timeout(patience, self.link.hung_up()).await.is_err() {
+            self.link.reset();
         }
     }
+}
+
+/// Writes while the conversation is at work on something.
+async fn attend(reader: &mut OutboxReader, work: impl Future<Output = Flow>) -> Result<Flow, Last> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(flow) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(flow));
+        }
+        match reader.poll(cx, true) {
+            Poll::Ready(Signal::Close(close)) => Poll::Ready(Err(Last::Close(close))),
+            Poll::Ready(Signal::Gone) => Poll::Ready(Err(Last::Gone)),
+            // The reader keeps these back while the session is at work.
+            Poll::Ready(Signal::Directive(_) | Signal::Tick) | Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }

@@ -113,13 +113,20 @@ impl OutboxReader {
     }
 }
 
-impl Drop for OutboxReader {
-    fn drop(&mut self) {
+impl OutboxReader {
+    /// Drops the way out: the other end reads no further. What waits is thrown away.
+    pub fn hang_up(&mut self) {
         let mut queue = self.shared.queue.lock();
         let close = queue.close.take().unwrap_or_else(|| CloseCode::WriteError.into());
         let dropped = queue.abandon(close);
         Queue::retire(&mut queue);
         drop(queue);
         self.shared.count_dropped("gone", dropped);
+    }
+}
+
+impl Drop for OutboxReader {
+    fn drop(&mut self) {
+        self.hang_up();
     }
 }

@@ -13,7 +13,7 @@ use axum::http::header;
 use axum::response::Response;
 
 use super::client::Client;
-use super::drive::{Ended, drive};
+use super::drive::{Connection, Ended};
 use crate::codec::Codec;
 use crate::model::ByteSize;
 use crate::session::{self, Session};
@@ -65,28 +65,38 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     };
     let response = upgrade.response();
     let tasks = door.tasks.clone();
+    let metrics = Arc::clone(door.shared.node.metrics());
+    // Boxed, as all that is needed for a moment only: an idle connection keeps its task's largest state.
+    let opening = Box::pin(open(door, upgrade, codec, token));
     tasks.spawn("connection", async move {
-        let metrics = Arc::clone(door.shared.node.metrics());
-        // Boxed, as all that is needed for a moment only: an idle connection keeps its task's largest state.
-        let Some((link, pipe)) = Box::pin(upgrade.link(door.sizes)).await else { return };
-        let _open = Open::count(&metrics);
-        let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token, pipe);
-        let ended = drive(link, Client::new(codec, session), reader).await;
-        if let Ended::Closed(close) = ended {
-            metrics.count_disconnect(close.code);
+        let Some(mut connection) = opening.await else { return };
+        let open = Open::count(metrics);
+        if let Ended::Closed(close) = connection.run().await {
+            open.0.count_disconnect(close.code);
             tracing::debug!(code = close.code, reason = %close.reason, "closed a connection");
         }
     });
     response
 }
 
+async fn open(
+    door: Arc<Door>,
+    upgrade: Upgrade,
+    codec: Arc<dyn Codec>,
+    token: String,
+) -> Option<Connection<WebSocket, Client>> {
+    let (link, pipe) = upgrade.link(door.sizes).await?;
+    let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token, pipe);
+    Some(Connection::new(link, Client::new(codec, session), reader))
+}
+
 /// Counts a socket as open for as long as it lives, however its task ends.
 struct Open(Arc<Metrics>);
 
 impl Open {
-    fn count(metrics: &Arc<Metrics>) -> Self {
+    fn count(metrics: Arc<Metrics>) -> Self {
         metrics.sockets.inc();
-        Self(Arc::clone(metrics))
+        Self(metrics)
     }
 }
 
