@@ -92,7 +92,10 @@ mod tests {
 
     #[test]
     fn each_publication_of_a_message_is_found() {
-        assert_eq!(places(b"MSG room 1 7\r\n{\"a\":1}\r\nMSG room 1 answer 2\r\n{}\r\n"), [b"{\"a\":1}".as_slice(), b"{}"]);
+        assert_eq!(
+            places(b"MSG room 1 7\r\n{\"a\":1}\r\nMSG room 1 answer 2\r\n{}\r\n"),
+            [b"{\"a\":1}".as_slice(), b"{}"]
+        );
         // A payload may look like a line.
         assert_eq!(places(b"MSG room 1 8\r\nA\r\nMSG \n\r\n"), [b"A\r\nMSG \n"]);
     }

@@ -55,6 +55,9 @@ mod tests {
     #[test]
     fn a_post_carries_nothing_but_the_payload() {
         let request = Nchan.publish_http("room", b"{}").expect("nchan publishes over HTTP");
-        assert_eq!((request.method, request.path.as_str(), request.body.as_slice()), ("POST", "/publish/room", b"{}".as_slice()));
+        assert_eq!(
+            (request.method, request.path.as_str(), request.body.as_slice()),
+            ("POST", "/publish/room", b"{}".as_slice())
+        );
     }
 }

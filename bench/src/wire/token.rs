@@ -23,6 +23,9 @@ mod tests {
     fn a_token_is_what_others_sign() {
         // From `printf '%s' HEADER.CLAIMS | openssl dgst -sha256 -hmac secret -binary | basenc --base64url`.
         let token = hs256("secret", &json!({ "sub": "7" }));
-        assert_eq!(token, "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI3In0.YNVm3kTUe0hHLISakU4cmk8MSvtML_GbFX1hBFiznF0");
+        assert_eq!(
+            token,
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI3In0.YNVm3kTUe0hHLISakU4cmk8MSvtML_GbFX1hBFiznF0"
+        );
     }
 }
