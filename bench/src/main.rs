@@ -9,6 +9,19 @@
 #![allow(clippy::print_stdout, reason = "a command line's answers go to standard output")]
 
 mod outcome;
+mod report;
 mod wire;
 
-fn main() {}
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+enum Cli {
+    /// Makes docs/performance.md and its plots of a suite's record.
+    Page(report::PageArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse() {
+        Cli::Page(args) => report::write_page(&args),
+    }
+}

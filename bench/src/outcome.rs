@@ -57,6 +57,12 @@ pub mod measure {
     pub const PUBLISHES_PER_S: &str = "publishes_per_s";
     /// CPU of the server while nothing happens, in cores.
     pub const IDLE_CORES: &str = "idle_cores";
+    /// p99 of the same traffic before something disturbed it, milliseconds.
+    pub const LATENCY_P99_BEFORE_MS: &str = "latency_p99_before_ms";
+    /// Connections that were open, authenticated and subscribed at once.
+    pub const CONNECTIONS: &str = "connections";
+    /// From the first connection to the last one's being subscribed, seconds.
+    pub const BUILT_S: &str = "built_s";
     /// How long the thing took as a whole, seconds.
     pub const TOOK_S: &str = "took_s";
 }
