@@ -6,7 +6,7 @@
 //! server's CPU and memory from /proc before and after. What comes of it is an [`outcome::Outcome`]: JSON for
 //! machines, a table for people, and, for whole suites, a page with plots.
 
-#![allow(clippy::print_stdout, reason = "a command line's answers go to standard output")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line's answers go there")]
 
 mod cli;
 mod crowd;
@@ -18,10 +18,18 @@ mod run;
 mod server;
 mod wire;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     // As many files as may be: connections are files.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    cli::run(cli::Cli::parse())
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

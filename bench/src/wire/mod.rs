@@ -13,7 +13,8 @@ mod within;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::server::API_KEY;
+use crate::crowd::marker;
+use crate::server::{API_KEY, SECRET};
 
 /// One member of a crowd.
 #[derive(Clone, Debug)]
@@ -105,6 +106,10 @@ pub fn by_name(server: &str) -> Option<Arc<dyn Wire>> {
     Some(match server {
         "fanfare" | "centrifugo" => Arc::new(centrifugo::Centrifugo { api_key: API_KEY.to_owned() }),
         "floor" | "floor32" | "node-ws" | "uwebsockets" => Arc::new(plain::Plain),
+        "nats" => Arc::new(nats::Nats),
+        "nchan" => Arc::new(nchan::Nchan),
+        "socketio" => Arc::new(socketio::SocketIo),
+        "sockudo" => Arc::new(sockudo::Sockudo { secret: SECRET.to_owned(), now_s: || marker::now() / 1_000_000_000 }),
         _ => return None,
     })
 }
