@@ -7,6 +7,7 @@
 //! machines, a table for people, and, for whole suites, a page with plots.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line's answers go there")]
+#![allow(unreachable_pub, reason = "nobody links a program: pub says what a module offers to others")]
 
 mod cli;
 mod crowd;

@@ -94,6 +94,18 @@ pub trait Wire: Send + Sync {
         false
     }
 
+    /// The answer to a ping of the protocol's own that came in one message with publications: such a message is
+    /// not given to [`Wire::hear`]. None if there is no ping in it.
+    fn pong(&self, _message: &[u8]) -> Option<Message> {
+        None
+    }
+
+    /// Subscribes a member to one more channel, without a word about it afterwards; none if a connection has one
+    /// channel.
+    fn subscribe(&self, _channel: &str) -> Option<Message> {
+        None
+    }
+
     /// A publication over a member's own WebSocket; none if this kind of server takes none there.
     fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message>;
 
