@@ -1,6 +1,14 @@
 //! How kinds of servers are spoken to: what goes over the WebSocket (or HTTP) before, while and after.
 //! Pure: bytes in, bytes out. The crowd owns sockets and WebSocket frames; a wire knows what is in them.
 
+pub mod centrifugo;
+pub mod nats;
+pub mod nchan;
+pub mod socketio;
+pub mod sockudo;
+mod token;
+mod within;
+
 use std::ops::Range;
 
 /// One member of a crowd.
