@@ -8,20 +8,20 @@
 
 #![allow(clippy::print_stdout, reason = "a command line's answers go to standard output")]
 
+mod cli;
+mod crowd;
+mod floor;
+mod machine;
 mod outcome;
 mod report;
+mod run;
+mod server;
 mod wire;
 
 use clap::Parser;
 
-#[derive(Debug, Parser)]
-enum Cli {
-    /// Makes docs/performance.md and its plots of a suite's record.
-    Page(report::PageArgs),
-}
-
 fn main() -> anyhow::Result<()> {
-    match Cli::parse() {
-        Cli::Page(args) => report::write_page(&args),
-    }
+    // As many files as may be: connections are files.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    cli::run(cli::Cli::parse())
 }

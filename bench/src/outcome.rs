@@ -21,6 +21,18 @@ pub struct Outcome {
     pub remarks: Vec<String>,
 }
 
+impl Outcome {
+    /// Notes what was asked for.
+    pub fn ask(&mut self, name: &str, value: f64) {
+        self.asked.insert(name.to_owned(), value);
+    }
+
+    /// Notes what was measured.
+    pub fn found(&mut self, name: &str, value: f64) {
+        self.measured.insert(name.to_owned(), value);
+    }
+}
+
 /// Names and units of all that is measured.
 pub mod measure {
     /// Publications that did not reach somebody who should have got them.

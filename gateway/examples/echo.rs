@@ -17,13 +17,13 @@ use fanfare_gateway::session::Flow;
 use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
 use fanfare_gateway::transport::Conversation;
-use fanfare_gateway::transport::drive::drive;
+use fanfare_gateway::transport::drive::Connection;
 use fanfare_gateway::transport::websocket::{Sizes, Upgrade};
 use tokio::sync::Semaphore;
 
 /// The sizes that a gateway has without configuration.
 const SIZES: Sizes =
-    Sizes { read_buffer: ByteSize::kib(1), write_buffer: ByteSize::kib(16), message_max: ByteSize::kib(64) };
+    Sizes { read_buffer: ByteSize::kib(16), write_buffer: ByteSize::kib(16), message_max: ByteSize::kib(64) };
 
 struct Echo {
     outbox: Outbox,
@@ -57,9 +57,9 @@ async fn upgrade(State((tasks, metrics)): State<(Tasks, Arc<Metrics>)>, mut requ
     };
     let response = upgrade.response();
     tasks.spawn("echo", async move {
-        let Some(link) = upgrade.link(SIZES).await else { return };
-        let (outbox, reader) = Outbox::new(ByteSize::mib(1), metrics);
-        drive(link, Echo { outbox, corked: true }, reader, SIZES.write_buffer).await;
+        let Some((link, pipe)) = upgrade.link(SIZES).await else { return };
+        let (outbox, reader) = Outbox::new(ByteSize::mib(1), pipe, metrics);
+        Connection::new(link, Echo { outbox, corked: true }, reader).run().await;
     });
     response
 }

@@ -4,12 +4,16 @@
 pub mod centrifugo;
 pub mod nats;
 pub mod nchan;
+pub mod plain;
 pub mod socketio;
 pub mod sockudo;
 mod token;
 mod within;
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use crate::server::API_KEY;
 
 /// One member of a crowd.
 #[derive(Clone, Debug)]
@@ -94,4 +98,13 @@ pub trait Wire: Send + Sync {
 
     /// A publication over HTTP; none if this kind of server has no such API.
     fn publish_http(&self, channel: &str, payload: &[u8]) -> Option<Request>;
+}
+
+/// The wire of a server by the name of its script; none if nobody is called so.
+pub fn by_name(server: &str) -> Option<Arc<dyn Wire>> {
+    Some(match server {
+        "fanfare" | "centrifugo" => Arc::new(centrifugo::Centrifugo { api_key: API_KEY.to_owned() }),
+        "floor" | "floor32" | "node-ws" | "uwebsockets" => Arc::new(plain::Plain),
+        _ => return None,
+    })
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use fanfare_proto::fossil;
 
+use super::writers::List;
 use super::{Hub, Outbox, Subscriber, Wants};
 use crate::model::event::{Event, Push};
 use crate::model::wire::{Encode, Frame, WireKey};
@@ -40,6 +41,7 @@ impl Hub {
     pub fn deliver(&self, channel: &ChannelName, publication: &Publication, before: Option<&Publication>) -> usize {
         let shard = self.shard(channel).read();
         let Some(listeners) = shard.get(channel) else { return 0 };
+        let mut list = List::new(&self.writers);
         let offset = publication.position.as_ref().map_or(0, |position| position.offset);
         let mut frames = Frames::new(channel, publication, before);
         let mut delivered = 0;
@@ -49,13 +51,15 @@ impl Hub {
             }
             let Some(encoder) = &self.encoders[listener.wire.index()] else { continue };
             let frame = frames.get(encoder, listener);
-            if listener.outbox.push(frame).is_ok() {
+            if list.push(&listener.outbox, frame) {
                 delivered += 1;
                 if listener.wants.delta {
                     listener.base.store(offset, Ordering::Relaxed);
                 }
             }
         }
+        drop(shard);
+        list.submit(frames.bytes());
         self.metrics.deliveries.inc_by(delivered as u64);
         delivered
     }
@@ -69,6 +73,7 @@ impl Hub {
         let mut frames: [Option<Frame>; WireKey::COUNT] = Default::default();
         // Who joins is told so when it joins.
         let oneself = ConnectionId::parse(&membership.who.client);
+        let mut list = List::new(&self.writers);
         for (connection, listener) in listeners {
             if !listener.wants.join_leave || oneself == Some(*connection) {
                 continue;
@@ -76,8 +81,10 @@ impl Hub {
             let wire = listener.wire.index();
             let Some(encoder) = &self.encoders[wire] else { continue };
             let frame = frames[wire].get_or_insert_with(|| encoder.encode(&event));
-            let _ = listener.outbox.push(frame.clone());
+            list.push(&listener.outbox, frame.clone());
         }
+        drop(shard);
+        list.submit(frames.iter().flatten().map(Frame::len).max().unwrap_or(0));
     }
 
     /// Gives one subscriber what the others have had before it joined.
@@ -86,8 +93,9 @@ impl Hub {
         let listener = shard.get(channel).and_then(|listeners| listeners.get(&connection));
         let Some(listener) = listener.filter(|_| publication.exclude != Some(connection)) else { return };
         let Some(encoder) = &self.encoders[listener.wire.index()] else { return };
+        let mut list = List::new(&self.writers);
         let frame = Frames::new(channel, publication, None).get(encoder, listener);
-        if listener.outbox.push(frame).is_ok() && listener.wants.delta {
+        if list.push(&listener.outbox, frame) && listener.wants.delta {
             let offset = publication.position.as_ref().map_or(0, |position| position.offset);
             listener.base.store(offset, Ordering::Relaxed);
         }
@@ -101,7 +109,8 @@ impl Hub {
             && let Some(encoder) = &self.encoders[listener.wire.index()]
         {
             let push = Push::Membership(membership.clone());
-            let _ = listener.outbox.push(encoder.encode(&Event::Push { channel: Some(channel), push: &push }));
+            let mut list = List::new(&self.writers);
+            list.push(&listener.outbox, encoder.encode(&Event::Push { channel: Some(channel), push: &push }));
         }
     }
 }
@@ -150,6 +159,11 @@ impl<'a> Frames<'a> {
             })
         };
         frame.get_or_insert_with(encode).clone()
+    }
+
+    /// How much of it waits in any one outbox, at most.
+    fn bytes(&self) -> usize {
+        self.frames.iter().flatten().flatten().map(Frame::len).max().unwrap_or(0)
     }
 
     fn told_to(&mut self, listener: &Listener) -> Told {

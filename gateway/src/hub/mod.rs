@@ -7,6 +7,8 @@
 mod deliver;
 pub mod outbox;
 mod people;
+pub mod pipe;
+mod writers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -24,6 +26,8 @@ use crate::telemetry::Metrics;
 
 pub use outbox::{Outbox, OutboxReader, Refused, Signal};
 pub use people::{Member, Target};
+pub use pipe::Pipe;
+pub use writers::Writers;
 
 /// More than cores, so that a long walk over one channel seldom meets a subscribe to another.
 const SHARDS: usize = 64;
@@ -62,6 +66,7 @@ type Channels = HashMap<ChannelName, Listeners, RandomState>;
 pub struct Hub {
     channels: Box<[RwLock<Channels>]>,
     people: people::People,
+    writers: Arc<Writers>,
     encoders: [Option<Arc<dyn Encode>>; WireKey::COUNT],
     hasher: RandomState,
     metrics: Arc<Metrics>,
@@ -78,6 +83,7 @@ impl Hub {
         Self {
             channels: (0..SHARDS).map(|_| RwLock::default()).collect(),
             people: people::People::new(SHARDS),
+            writers: Arc::default(),
             encoders: table,
             hasher: RandomState::default(),
             metrics,
@@ -160,6 +166,12 @@ impl Hub {
     #[must_use]
     pub fn people(&self) -> &people::People {
         &self.people
+    }
+
+    /// Those who write what deliveries have put into outboxes.
+    #[must_use]
+    pub fn writers(&self) -> &Arc<Writers> {
+        &self.writers
     }
 
     fn shard(&self, channel: &ChannelName) -> &RwLock<Channels> {

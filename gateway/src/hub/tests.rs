@@ -1,17 +1,22 @@
 //! The hub by itself: no transport, no broker.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use fanfare_proto::code::CloseCode;
 
+use super::outbox::Taken;
 use super::*;
 use crate::model::event::{Event, Push};
 use crate::model::{ByteSize, Directive, Publication, SessionId, UserId};
 
+#[path = "tests/outbox.rs"]
+mod outboxes;
 mod stream;
+mod tape;
+
+use tape::Tape;
 
 /// Writes the payload as it is and counts how often it was asked to. Says of what agreed to patches whether
 /// it is one.
@@ -65,12 +70,14 @@ struct Listener {
     connection: ConnectionId,
     outbox: Outbox,
     reader: OutboxReader,
+    tape: Tape,
 }
 
 impl Listener {
     fn with_limit(limit: usize) -> Self {
-        let (outbox, reader) = Outbox::new(ByteSize(limit), Arc::new(Metrics::new()));
-        Self { connection: ConnectionId::random(), outbox, reader }
+        let tape = Tape::new(usize::MAX);
+        let (outbox, reader) = Outbox::new(ByteSize(limit), Box::new(tape.clone()), Arc::new(Metrics::new()));
+        Self { connection: ConnectionId::random(), outbox, reader, tape }
     }
 
     fn open() -> Self {
@@ -92,14 +99,14 @@ impl Listener {
         hub.add(&channel(name), self.connection, subscriber, None);
     }
 
-    fn poll(&mut self, batch: &mut VecDeque<Frame>) -> Poll<Signal> {
-        self.reader.poll(&mut Context::from_waker(Waker::noop()), batch, ByteSize(1 << 30), false)
+    fn poll(&mut self) -> Poll<Signal> {
+        self.reader.poll(&mut Context::from_waker(Waker::noop()), false)
     }
 
     fn read(&mut self) -> Vec<String> {
-        let mut batch = VecDeque::new();
-        while self.poll(&mut batch) == Poll::Ready(Signal::Frames) {}
-        batch.iter().map(|frame| String::from_utf8(frame.bytes().to_vec()).unwrap()).collect()
+        self.outbox.flush();
+        let text = |frame: &Frame| String::from_utf8(frame.bytes().to_vec()).unwrap();
+        self.tape.frames().iter().map(text).collect()
     }
 }
 
@@ -163,6 +170,7 @@ fn a_full_outbox_closes_as_slow_and_costs_others_nothing() {
     let mut slow = Listener::with_limit(3 * (1 + size_of::<Frame>()));
     slow.outbox.uncork(frame("x"));
     slow.read();
+    slow.tape.give_room(0);
     let mut quick = Listener::open();
     slow.join(&hub, "news", WireKey::CentrifugeJson);
     quick.join(&hub, "news", WireKey::CentrifugeJson);
@@ -171,9 +179,9 @@ fn a_full_outbox_closes_as_slow_and_costs_others_nothing() {
     }
     assert_eq!(hub.deliver(&channel("news"), &say("4"), None), 1);
     assert_eq!(quick.read(), ["1", "2", "3", "4"]);
-    let mut batch = VecDeque::new();
-    assert_eq!(slow.poll(&mut batch), Poll::Ready(Signal::Close(CloseCode::Slow.into())));
-    assert!(batch.is_empty());
+    assert_eq!(slow.poll(), Poll::Ready(Signal::Close(CloseCode::Slow.into())));
+    slow.tape.give_room(usize::MAX);
+    assert!(slow.read().is_empty());
     assert_eq!(slow.outbox.waiting(), ByteSize(0));
     assert_eq!(slow.outbox.push(frame("5")), Err(Refused));
 }
@@ -183,7 +191,7 @@ fn one_large_frame_or_reply_fits_always() {
     let mut a = Listener::with_limit(8);
     a.outbox.uncork(frame("x"));
     a.read();
-    assert_eq!(a.outbox.push(frame("much longer than eight bytes")), Ok(()));
+    assert_eq!(a.outbox.push(frame("much longer than eight bytes")), Ok(Taken::Flush));
     a.read();
     assert_eq!(a.outbox.reply(frame("an answer that is long, too")), Ok(()));
     assert_eq!(a.outbox.push(frame("y")), Err(Refused), "but then it is full");
@@ -192,14 +200,13 @@ fn one_large_frame_or_reply_fits_always() {
 #[test]
 fn closing_lets_out_what_waits() {
     let mut a = Listener::open();
-    a.outbox.push(frame("last words")).unwrap();
+    assert_eq!(a.outbox.push(frame("last words")), Ok(Taken::Flush));
     a.outbox.close(CloseCode::Shutdown.into());
     assert_eq!(a.outbox.push(frame("too late")), Err(Refused));
-    let mut batch = VecDeque::new();
     let close = CloseCode::Shutdown.into();
-    assert_eq!(a.poll(&mut batch), Poll::Ready(Signal::Close(CloseCode::Shutdown.into())));
-    a.reader.finish(&close, &mut batch);
-    assert_eq!(batch, [frame("last words")]);
+    assert_eq!(a.poll(), Poll::Ready(Signal::Close(CloseCode::Shutdown.into())));
+    a.reader.finish(&close);
+    assert_eq!(a.read(), ["last words"]);
 }
 
 #[test]
@@ -220,9 +227,8 @@ fn orders_reach_a_users_connections_and_pile_up_only_so_far() {
     let mut target =
         Target { user: UserId::new("42"), connection: None, session: None, except: vec![mine[0].connection] };
     assert_eq!(hub.people().direct(&target, &order), 1);
-    let mut batch = VecDeque::new();
-    assert_eq!(mine[0].poll(&mut batch), Poll::Pending);
-    assert_eq!(mine[1].poll(&mut batch), Poll::Ready(Signal::Directive(order.clone())));
+    assert_eq!(mine[0].poll(), Poll::Pending);
+    assert_eq!(mine[1].poll(), Poll::Ready(Signal::Directive(order.clone())));
     target.except.clear();
     for _ in 0..outbox::DIRECTIVES_MAX {
         assert_eq!(hub.people().direct(&target, &order), 2);
@@ -242,30 +248,27 @@ fn an_alarm_is_seen_once() {
     let alarm = a.outbox.alarm();
     alarm.ring();
     alarm.ring();
-    let mut batch = VecDeque::new();
-    assert_eq!(a.poll(&mut batch), Poll::Ready(Signal::Tick));
-    assert_eq!(a.poll(&mut batch), Poll::Pending);
+    assert_eq!(a.poll(), Poll::Ready(Signal::Tick));
+    assert_eq!(a.poll(), Poll::Pending);
 }
 
 #[test]
 fn an_end_is_heard_while_the_session_is_at_work_and_an_order_is_not() {
     let mut a = Listener::open();
     let mut cx = Context::from_waker(Waker::noop());
-    let mut batch = VecDeque::new();
     a.outbox.direct(Directive::Refresh { ttl: None }).unwrap();
-    assert_eq!(a.reader.poll(&mut cx, &mut batch, ByteSize(0), true), Poll::Pending);
+    assert_eq!(a.reader.poll(&mut cx, true), Poll::Pending);
     a.outbox.close(CloseCode::ForceDisconnect.into());
     let close = Signal::Close(CloseCode::ForceDisconnect.into());
-    assert_eq!(a.reader.poll(&mut cx, &mut batch, ByteSize(0), true), Poll::Ready(close));
+    assert_eq!(a.reader.poll(&mut cx, true), Poll::Ready(close));
 }
 
 #[test]
 fn nothing_goes_out_behind_a_cork_that_was_never_drawn() {
     let mut a = Listener::with_limit(1 << 20);
-    a.outbox.push(frame("1")).unwrap();
+    assert_eq!(a.outbox.push(frame("1")), Ok(Taken::Waits), "corked");
     let close = CloseCode::Shutdown.into();
     a.outbox.close(CloseCode::Shutdown.into());
-    let mut batch = VecDeque::new();
-    a.reader.finish(&close, &mut batch);
-    assert!(batch.is_empty());
+    a.reader.finish(&close);
+    assert!(a.read().is_empty());
 }

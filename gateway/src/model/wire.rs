@@ -65,6 +65,14 @@ impl Frame {
         }
     }
 
+    /// The bytes, of either kind, for good.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Text(bytes) | Self::Binary(bytes) => bytes,
+        }
+    }
+
     /// Size in bytes, without the transport's own framing.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -95,6 +95,9 @@ impl Node {
 
     /// Starts what goes on by itself: the pump, the healer, the sweep and the lease, until `tasks` stop.
     pub fn start(self: &Arc<Self>, events: Events, tasks: &Tasks) {
+        for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
+            tasks.spawn_essential("writer", Arc::clone(self.parts.hub.writers()).run(tasks.stop()));
+        }
         tasks.spawn_essential("pump", pump::run(Arc::clone(self), events, tasks.stop()));
         tasks.spawn_essential("healer", streams::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("sweep", sweep::run(Arc::clone(self), tasks.stop()));

@@ -19,9 +19,11 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
             count = events.recv_many(&mut burst, BURST) => if count == 0 { return },
         }
         for event in burst.drain(..) {
+            // Else a burst would fill the outboxes of those who would have read it in time.
+            node.parts.hub.writers().keep_up(node.parts.page_size).await;
             handle(&node, event);
         }
-        // Deliveries wake the connections' tasks; let them write before the next burst.
+        // Writers and others get their turn.
         tokio::task::yield_now().await;
     }
 }

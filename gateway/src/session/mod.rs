@@ -23,7 +23,7 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use crate::auth::Auth;
 use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
-use crate::hub::{Outbox, OutboxReader};
+use crate::hub::{Outbox, OutboxReader, Pipe};
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
@@ -101,10 +101,15 @@ pub struct Session {
 
 impl Session {
     /// A session that waits for its first command. `header_token` is a connection token that came with
-    /// the transport's own request; empty if none.
+    /// the transport's own request; empty if none. What the session is told goes out by `pipe`.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, wire: Arc<dyn Encode>, header_token: String) -> (Self, OutboxReader) {
-        let (outbox, reader) = Outbox::new(shared.config.queue_max_size, Arc::clone(shared.node.metrics()));
+    pub fn new(
+        shared: Arc<Shared>,
+        wire: Arc<dyn Encode>,
+        header_token: String,
+        pipe: Box<dyn Pipe>,
+    ) -> (Self, OutboxReader) {
+        let (outbox, reader) = Outbox::new(shared.config.queue_max_size, pipe, Arc::clone(shared.node.metrics()));
         let heartbeat = Heartbeat::waiting_for_connect(shared.now(), shared.config.stale_close_delay);
         let mut session = Self {
             connection: ConnectionId::random(),
@@ -239,7 +244,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let State::Live(live) = &self.state {
-            for channel in live.subscriptions.keys() {
+            for (channel, _) in live.subscriptions.iter() {
                 self.shared.node.unsubscribe(channel, self.connection, Departure::Lost);
             }
             self.shared.node.leave(self.connection);

@@ -65,7 +65,7 @@ impl Session {
     ) -> Flow {
         let shared = Arc::clone(&self.shared);
         let Ok(live) = self.live() else { return Flow::Continue };
-        if live.subscriptions.contains_key(&channel) {
+        if live.subscriptions.contains(&channel) {
             return Flow::Continue;
         }
         if live.subscriptions.len() >= shared.config.channel_limit {

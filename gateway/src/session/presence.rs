@@ -42,7 +42,7 @@ impl Session {
 
     /// Whether it listens to the channel, too.
     pub(super) fn standing_on(&mut self, channel: &ChannelName) -> Result<Standing, Refusal> {
-        let held = self.live()?.subscriptions.contains_key(channel);
+        let held = self.live()?.subscriptions.contains(channel);
         Ok(if held { Standing::Subscriber } else { Standing::Outsider })
     }
 }

@@ -29,7 +29,7 @@ impl Session {
 
     pub(super) async fn sub_refresh(&mut self, id: u32, channel: &str, token: &str) -> Result<(), Refusal> {
         let channel = ChannelName::parse(channel).map_err(|_| ErrorCode::BadRequest)?;
-        if !self.live()?.subscriptions.contains_key(&channel) {
+        if !self.live()?.subscriptions.contains(&channel) {
             return Err(ErrorCode::PermissionDenied.into());
         }
         let token = self.verify_for(&channel, token).await?;

@@ -1,6 +1,5 @@
 //! The legal states of a session, and what it keeps while it lives.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +26,7 @@ pub(super) struct Live {
     pub(super) info: Bytes,
     /// When the connection token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
-    pub(super) subscriptions: HashMap<ChannelName, Subscription>,
+    pub(super) subscriptions: Subscriptions,
 }
 
 /// What is kept of one subscription.
@@ -41,6 +40,66 @@ pub(super) struct Subscription {
     pub(super) expires_at: Option<i64>,
 }
 
+/// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each
+/// of them several times what it holds.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    sorted: Vec<(ChannelName, Subscription)>,
+}
+
+impl Subscriptions {
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    pub(super) fn contains(&self, channel: &ChannelName) -> bool {
+        self.find(channel).is_ok()
+    }
+
+    pub(super) fn get(&self, channel: &ChannelName) -> Option<&Subscription> {
+        self.find(channel).ok().map(|place| &self.sorted[place].1)
+    }
+
+    pub(super) fn get_mut(&mut self, channel: &ChannelName) -> Option<&mut Subscription> {
+        self.find(channel).ok().map(|place| &mut self.sorted[place].1)
+    }
+
+    /// Adds one, in place of the one that was there.
+    pub(super) fn insert(&mut self, channel: ChannelName, subscription: Subscription) {
+        match self.find(&channel) {
+            Ok(place) => self.sorted[place].1 = subscription,
+            Err(place) => {
+                if self.sorted.is_empty() {
+                    // The first one is often the only one.
+                    self.sorted.reserve_exact(1);
+                }
+                self.sorted.insert(place, (channel, subscription));
+            }
+        }
+    }
+
+    /// Takes one out; false if it was not there.
+    pub(super) fn remove(&mut self, channel: &ChannelName) -> bool {
+        self.find(channel).map(|place| self.sorted.remove(place)).is_ok()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelName, &Subscription)> {
+        self.sorted.iter().map(|(channel, subscription)| (channel, subscription))
+    }
+
+    fn find(&self, channel: &ChannelName) -> Result<usize, usize> {
+        self.sorted.binary_search_by(|(other, _)| other.cmp(channel))
+    }
+}
+
+impl FromIterator<(ChannelName, Subscription)> for Subscriptions {
+    fn from_iter<I: IntoIterator<Item = (ChannelName, Subscription)>>(all: I) -> Self {
+        let mut subscriptions = Self::default();
+        all.into_iter().for_each(|(channel, subscription)| subscriptions.insert(channel, subscription));
+        subscriptions
+    }
+}
+
 impl State {
     /// When the next token's grace period ends, by the clock of deadlines.
     pub(super) fn next_expiry(&self, shared: &Shared) -> Option<Duration> {
@@ -48,7 +107,7 @@ impl State {
         let at = |expires_at: i64, grace: Duration| shared.now() + shared.until(expires_at) + grace;
         let connection = live.expires_at.map(|expires_at| at(expires_at, shared.config.expired_close_delay));
         let grace = shared.config.expired_sub_close_delay;
-        let subscriptions = live.subscriptions.values().filter_map(|subscription| subscription.expires_at);
+        let subscriptions = live.subscriptions.iter().filter_map(|(_, subscription)| subscription.expires_at);
         connection.into_iter().chain(subscriptions.map(|expires_at| at(expires_at, grace))).min()
     }
 }

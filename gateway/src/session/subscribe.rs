@@ -22,7 +22,7 @@ impl Session {
         let channel = ChannelName::parse(&subscribe.channel).map_err(|_| ErrorCode::BadRequest)?;
         let limit = self.shared.config.channel_limit;
         let live = self.live()?;
-        if live.subscriptions.contains_key(&channel) {
+        if live.subscriptions.contains(&channel) {
             return Err(ErrorCode::AlreadySubscribed.into());
         }
         if live.subscriptions.len() >= limit {

@@ -19,7 +19,7 @@ impl Session {
 
     /// Leaves a channel; true if it was held.
     pub(super) fn part(&mut self, channel: &ChannelName, departure: Departure) -> Result<bool, Refusal> {
-        let held = self.live()?.subscriptions.remove(channel).is_some();
+        let held = self.live()?.subscriptions.remove(channel);
         if held {
             self.shared.node.unsubscribe(channel, self.connection, departure);
         }

@@ -3,25 +3,35 @@
 pub mod backoff;
 pub mod striped;
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::telemetry::Metrics;
 
 /// Spawns tasks and waits for them. Cloning gives another handle to the same set.
 #[derive(Clone, Debug)]
 pub struct Tasks {
+    set: Arc<Set>,
+}
+
+#[derive(Debug)]
+struct Set {
     tracker: TaskTracker,
     stop: CancellationToken,
     /// An essential task has panicked.
     fatal: CancellationToken,
     metrics: Arc<Metrics>,
-    names: Arc<Mutex<std::collections::BTreeMap<&'static str, usize>>>,
+    names: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Tasks {
@@ -29,7 +39,8 @@ impl Tasks {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let (stop, fatal) = (CancellationToken::new(), CancellationToken::new());
-        Self { tracker: TaskTracker::new(), stop, fatal, metrics, names: Arc::default() }
+        let set = Set { tracker: TaskTracker::new(), stop, fatal, metrics, names: Mutex::default() };
+        Self { set: Arc::new(set) }
     }
 
     /// Runs a future as a task. A panic ends that task only; it is logged and counted.
@@ -46,43 +57,59 @@ impl Tasks {
     /// Cancelled when an essential task has panicked.
     #[must_use]
     pub fn fatal(&self) -> CancellationToken {
-        self.fatal.clone()
+        self.set.fatal.clone()
     }
 
     fn run(&self, guard: Guard, future: impl Future<Output = ()> + Send + 'static) {
         #[allow(clippy::disallowed_methods, reason = "the one place that spawns")]
-        let _handle = tokio::spawn(self.tracker.track_future(async move {
-            let _guard = guard;
-            future.await;
-        }));
+        let _handle = tokio::spawn(Guarded { future, _guard: guard });
     }
 
     /// Cancelled when all tasks are to end. Long-lived tasks select on it.
     #[must_use]
     pub fn stop(&self) -> CancellationToken {
-        self.stop.clone()
+        self.set.stop.clone()
     }
 
     /// Waits until no task is left, however long that takes.
     pub async fn drained(&self) {
-        self.tracker.close();
-        self.tracker.wait().await;
+        self.set.tracker.close();
+        self.set.tracker.wait().await;
     }
 
     /// Who is running, by name.
     #[must_use]
     pub fn names(&self) -> Vec<(&'static str, usize)> {
-        self.names.lock().iter().map(|(name, count)| (*name, *count)).collect()
+        self.set.names.lock().iter().map(|(name, count)| (*name, *count)).collect()
     }
 
     /// Tells all tasks to end and waits for them; after `patience` gives up and answers who is left.
     pub async fn shutdown(&self, patience: Duration) -> Result<(), Vec<(&'static str, usize)>> {
-        self.stop.cancel();
-        self.tracker.close();
-        match tokio::time::timeout(patience, self.tracker.wait()).await {
+        self.set.stop.cancel();
+        self.set.tracker.close();
+        match tokio::time::timeout(patience, self.set.tracker.wait()).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.names()),
         }
+    }
+}
+
+pin_project! {
+    /// A task with its guard. By hand, because an `async` block would hold the future twice: as what it was
+    /// given and as what it waits for.
+    struct Guarded<F> {
+        // Dropped before the guard, which says that the task has ended.
+        #[pin]
+        future: F,
+        _guard: Guard,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Guarded<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx)
     }
 }
 
@@ -91,18 +118,19 @@ struct Guard {
     name: &'static str,
     essential: bool,
     tasks: Tasks,
+    _token: TaskTrackerToken,
 }
 
 impl Guard {
     fn enter(tasks: &Tasks, name: &'static str, essential: bool) -> Self {
-        *tasks.names.lock().entry(name).or_default() += 1;
-        Self { name, essential, tasks: tasks.clone() }
+        *tasks.set.names.lock().entry(name).or_default() += 1;
+        Self { name, essential, tasks: tasks.clone(), _token: tasks.set.tracker.token() }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let mut names = self.tasks.names.lock();
+        let mut names = self.tasks.set.names.lock();
         if let Some(count) = names.get_mut(self.name) {
             *count -= 1;
             if *count == 0 {
@@ -111,13 +139,13 @@ impl Drop for Guard {
         }
         drop(names);
         if std::thread::panicking() {
-            self.tasks.metrics.task_panics.inc();
+            self.tasks.set.metrics.task_panics.inc();
             if self.essential {
                 tracing::error!(
                     task = self.name,
                     "a task panicked that all rely upon; this is a bug, and the node goes down"
                 );
-                self.tasks.fatal.cancel();
+                self.tasks.set.fatal.cancel();
             } else {
                 tracing::error!(task = self.name, "a task panicked; this is a bug, and only that task has ended");
             }

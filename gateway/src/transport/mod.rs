@@ -8,32 +8,31 @@ pub mod websocket;
 
 use std::future::Future;
 use std::task::{Context, Poll};
-use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::model::wire::Frame;
 use crate::model::{Close, Directive};
 use crate::session::Flow;
 
-/// A two-way road of whole messages. Methods with `cx` follow the rules of polling.
+/// A connection as its task sees it: what the other end says, and how it ends. The way out is the
+/// [`Pipe`](crate::hub::Pipe) that was made together with it.
 pub trait Link: Send {
-    /// The next message from the other end.
+    /// The next message from the other end. Follows the rules of polling.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received>;
 
-    /// Whether there is room for a frame.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
+    /// What is sent to say why a connection ends; none if nothing is to be said.
+    fn goodbye(&self, close: &Close) -> Option<Bytes>;
 
-    /// Takes a frame into the write buffer, after [`Link::poll_ready`] said yes.
-    ///
-    /// # Errors
-    /// [`Gone`] when the socket is broken.
-    fn start_send(&mut self, frame: Frame) -> Result<(), Gone>;
+    /// Waits until the other end has taken notice of a goodbye, or cannot.
+    fn heard(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Writes the buffer out.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
+    /// Waits until the other end has hung up, after we did.
+    fn hung_up(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Says goodbye, tells why and waits for the other end to have heard it; at most `patience`, then
-    /// the socket is reset.
-    fn close(self, close: Close, patience: Duration) -> impl Future<Output = ()> + Send;
+    /// Nobody listens any more: what the kernel still holds for the other end is not worth keeping when
+    /// this is dropped.
+    fn reset(&self);
 }
 
 /// What came from the other end.
@@ -41,15 +40,15 @@ pub trait Link: Send {
 pub enum Received {
     /// A message.
     Message(Frame),
+    /// Something that the transport has to answer with this before it reads on.
+    Answer(Bytes),
+    /// The other end says goodbye, and wants to hear this.
+    Farewell(Bytes),
     /// Something that breaks the transport's own rules: close with this.
     Broken(Close),
     /// Nothing more will come.
     Gone,
 }
-
-/// The other end is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone;
 
 /// Who talks over a link: one thing at a time, in the order in which it comes.
 pub trait Conversation: Send {

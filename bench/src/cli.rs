@@ -1,0 +1,61 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::floor::{self, FloorArgs};
+use crate::outcome::Outcome;
+use crate::report;
+use crate::run::{connect, fanout, idle};
+
+/// Measures realtime servers side by side.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish to many subscribers: CPU per delivery, deliveries per second, latency, losses
+    Fanout(Often<fanout::FanoutArgs>),
+    /// Hold connections at rest: memory for each, the server's and the kernel's
+    Idle(Often<idle::IdleArgs>),
+    /// Open connections and subscribe: CPU for each
+    Connect(Often<connect::ConnectArgs>),
+    /// Make docs/performance.md and its plots of a suite's record
+    Page(report::PageArgs),
+    #[command(hide = true)]
+    FloorServer(FloorArgs),
+}
+
+/// An experiment, several times.
+#[derive(Debug, Args)]
+struct Often<A: Args> {
+    #[command(flatten)]
+    args: A,
+    /// How often it is run
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+}
+
+/// Does what was asked for.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Fanout(often) => often.run(fanout::run),
+        Command::Idle(often) => often.run(idle::run),
+        Command::Connect(often) => often.run(connect::run),
+        Command::Page(args) => report::write_page(&args),
+        Command::FloorServer(args) => floor::serve(&args),
+    }
+}
+
+impl<A: Args> Often<A> {
+    fn run(&self, experiment: fn(&A) -> anyhow::Result<Outcome>) -> anyhow::Result<()> {
+        for _ in 0..self.runs {
+            let outcome = experiment(&self.args)?;
+            println!("{}", serde_json::to_string(&outcome)?);
+        }
+        Ok(())
+    }
+}

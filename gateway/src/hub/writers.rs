@@ -1,0 +1,186 @@
+//! Those who carry what deliveries have put into outboxes to the sockets: a few tasks that take outboxes
+//! from one list, so that a delivery wakes none of its subscribers' tasks, and what gathers in an outbox
+//! until its turn goes out in one write.
+//!
+//! - **Bound:** the list names each outbox once; what waits in outboxes has their bound. A pump that
+//!   runs ahead is held ([`Writers::keep_up`]).
+//! - **Fair:** publications take turns, a slice each, so that one to a few does not wait for one to many.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::Outbox;
+use super::outbox::{SLOT, Taken};
+use crate::model::ByteSize;
+use crate::model::wire::Frame;
+
+/// Outboxes written before other tasks of the thread, and other publications, get their turn: about half
+/// a millisecond.
+const SLICE: usize = 64;
+
+/// With so many outboxes waiting for each writer that is at work, one more joins it.
+const BUSY: usize = 4 * SLICE;
+
+/// The writers' list, and how they hear of it.
+#[derive(Debug, Default)]
+pub struct Writers {
+    list: Mutex<Waiting>,
+    more: Notify,
+    caught_up: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    outboxes: usize,
+    /// Writers at work.
+    busy: usize,
+    /// Jobs not done, of this generation and the one before.
+    open: [usize; 2],
+    generation: usize,
+    /// Bytes that this generation has put into any one outbox, at most.
+    bytes: usize,
+}
+
+/// What one delivery has put frames into.
+#[derive(Debug)]
+struct Job {
+    outboxes: Vec<Outbox>,
+    generation: usize,
+}
+
+/// Outboxes that one delivery has put frames into; they are written soon after this is dropped.
+#[derive(Debug)]
+pub(super) struct List<'a> {
+    writers: &'a Writers,
+    outboxes: Vec<Outbox>,
+    bytes: usize,
+}
+
+impl<'a> List<'a> {
+    pub(super) fn new(writers: &'a Writers) -> Self {
+        Self { writers, outboxes: Vec::new(), bytes: 0 }
+    }
+
+    /// Puts a frame into an outbox; false if that is closed, or full and therefore closes now.
+    pub(super) fn push(&mut self, outbox: &Outbox, frame: Frame) -> bool {
+        match outbox.push(frame) {
+            Ok(Taken::Flush) => self.outboxes.push(outbox.clone()),
+            Ok(Taken::Waits) => {}
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Hands the list over; `bytes` is what has been put into each outbox at most.
+    pub(super) fn submit(mut self, bytes: usize) {
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for List<'_> {
+    fn drop(&mut self) {
+        if !self.outboxes.is_empty() || self.bytes > 0 {
+            self.writers.submit(std::mem::take(&mut self.outboxes), self.bytes);
+        }
+    }
+}
+
+impl Writers {
+    fn submit(&self, outboxes: Vec<Outbox>, bytes: usize) {
+        let mut list = self.list.lock();
+        list.bytes += bytes + SLOT;
+        if outboxes.is_empty() {
+            return;
+        }
+        let generation = list.generation;
+        list.outboxes += outboxes.len();
+        list.open[generation] += 1;
+        list.jobs.push_back(Job { outboxes, generation });
+        let help = list.needs_help();
+        drop(list);
+        if help {
+            self.more.notify_one();
+        }
+    }
+
+    /// Writes until told to stop. Several may run.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.more.notified() => {}
+            }
+            self.list.lock().busy += 1;
+            while let Some((slice, generation)) = self.take() {
+                slice.iter().for_each(Outbox::flush);
+                if let Some(generation) = generation {
+                    self.done(generation);
+                }
+                tokio::task::yield_now().await;
+            }
+            // What came between the last look and this one was left to us: look again.
+            let mut list = self.list.lock();
+            list.busy -= 1;
+            if list.needs_help() {
+                self.more.notify_one();
+            }
+        }
+    }
+
+    /// The next slice; with its generation if it ends a job.
+    fn take(&self) -> Option<(Vec<Outbox>, Option<usize>)> {
+        let mut list = self.list.lock();
+        let mut job = list.jobs.pop_front()?;
+        let slice = job.outboxes.split_off(job.outboxes.len().saturating_sub(SLICE));
+        list.outboxes -= slice.len();
+        let ended = job.outboxes.is_empty().then_some(job.generation);
+        if ended.is_none() {
+            list.jobs.push_back(job);
+        }
+        if list.needs_help() {
+            self.more.notify_one();
+        }
+        Some((slice, ended))
+    }
+
+    fn done(&self, generation: usize) {
+        let mut list = self.list.lock();
+        list.open[generation] -= 1;
+        if list.open[generation] == 0 {
+            self.caught_up.notify_one();
+        }
+    }
+
+    /// Waits while deliveries are ahead of the writers by more than `ahead` bytes in an outbox. For one
+    /// task at a time: the pump.
+    pub async fn keep_up(&self, ahead: ByteSize) {
+        loop {
+            {
+                let mut list = self.list.lock();
+                // Two generations are ahead at most: the one that grows and the one before it.
+                if list.bytes < ahead.bytes() / 2 {
+                    return;
+                }
+                let before = 1 - list.generation;
+                if list.open[before] == 0 {
+                    list.generation = before;
+                    list.bytes = 0;
+                    return;
+                }
+            }
+            self.caught_up.notified().await;
+        }
+    }
+}
+
+impl Waiting {
+    /// Whether a writer that rests should get to work.
+    fn needs_help(&self) -> bool {
+        self.outboxes > self.busy * BUSY
+    }
+}
