@@ -116,7 +116,9 @@ fn listen(member: &mut Member) -> anyhow::Result<Vec<Vec<u8>>> {
         let Some(end) = memchr::memmem::find(&member.partial, b"\r\n\r\n") else { return Ok(Vec::new()) };
         member.partial.drain(..end + 4);
         member.upgraded = true;
-        member.socket.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")?;
+        member
+            .socket
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")?;
     }
     let (mut messages, mut at) = (Vec::new(), 0);
     while let Some((message, size)) = message(&member.partial[at..]) {

@@ -7,15 +7,19 @@
 //! machines, a table for people, and, for whole suites, a page with plots.
 
 #![allow(clippy::print_stdout, reason = "a command line's answers go to standard output")]
+#![allow(unreachable_pub, reason = "nothing is reached from outside of a program: pub says what a module offers")]
 
 mod cli;
 mod crowd;
 mod floor;
+mod interrupt;
 mod machine;
 mod outcome;
+mod redis;
 mod report;
 mod run;
 mod server;
+mod suite;
 mod wire;
 
 use clap::Parser;
@@ -23,5 +27,7 @@ use clap::Parser;
 fn main() -> anyhow::Result<()> {
     // As many files as may be: connections are files.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    cli::run(cli::Cli::parse())
+    let cli = cli::Cli::parse();
+    interrupt::watch()?;
+    cli::run(cli)
 }

@@ -33,7 +33,12 @@ impl Posts {
     }
 
     pub(super) fn post(&mut self, request: &Request) -> anyhow::Result<()> {
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n", request.method, request.path, request.body.len());
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n",
+            request.method,
+            request.path,
+            request.body.len()
+        );
         for (name, value) in &request.headers {
             head += &format!("{name}: {value}\r\n");
         }
@@ -43,7 +48,8 @@ impl Posts {
             return self.send(free, &bytes);
         }
         if self.connections.len() < CONNECTIONS {
-            let socket = std::net::TcpStream::connect(self.address).context("no connection for publishing over HTTP")?;
+            let socket =
+                std::net::TcpStream::connect(self.address).context("no connection for publishing over HTTP")?;
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
             let mut socket = TcpStream::from_std(socket);

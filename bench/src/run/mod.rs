@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod fanout;
 pub mod idle;
+pub mod quiet;
 
 use std::net::SocketAddr;
 use std::path::Path;
