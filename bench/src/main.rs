@@ -6,7 +6,7 @@
 //! server's CPU and memory from /proc before and after. What comes of it is an [`outcome::Outcome`]: JSON for
 //! machines, a table for people, and, for whole suites, a page with plots.
 
-#![allow(clippy::print_stdout, reason = "a command line's answers go to standard output")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line's answers go there")]
 #![allow(unreachable_pub, reason = "nothing is reached from outside of a program: pub says what a module offers")]
 
 mod cli;
@@ -22,12 +22,19 @@ mod server;
 mod suite;
 mod wire;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     // As many files as may be: connections are files.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let cli = cli::Cli::parse();
-    interrupt::watch()?;
-    cli::run(cli)
+    match interrupt::watch().and_then(|()| cli::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

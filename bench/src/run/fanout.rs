@@ -8,12 +8,17 @@ use clap::Args;
 use super::Target;
 use crate::crowd::{Crowd, marker};
 use crate::outcome::{Outcome, measure};
+use crate::server::Server;
+use crate::wire;
 
 /// Until caches are warm and congestion windows open.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// How long the last publications may take.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// Channels that a client with many of them has; below the limit that servers have by default.
+const CHANNELS_EACH: usize = 100;
 
 /// Options of `fanout`.
 #[derive(Clone, Debug, Args)]
@@ -35,7 +40,8 @@ pub struct FanoutArgs {
     /// How long is measured
     #[arg(long, default_value_t = 4.0)]
     pub seconds: f64,
-    /// Other channels with a subscriber each (on servers whose channels a client can choose)
+    /// Other channels with a subscriber each, on servers whose channels a client can choose; a client has many of
+    /// them where it can
     #[arg(long, default_value_t = 0)]
     pub others: usize,
     /// The channel
@@ -54,10 +60,7 @@ pub fn run(args: &FanoutArgs) -> anyhow::Result<Outcome> {
     }
     outcome.ask("payload", args.payload as f64);
     outcome.ask("others", args.others as f64);
-    let _others = match args.others {
-        0 => None,
-        others => Some(Crowd::connect(args.target.plan(&server, others, "other-{n}")?.after(args.subscribers))?),
-    };
+    let _others = others(args, &server)?;
     let mut crowd = Crowd::connect(args.target.plan(&server, args.subscribers, &args.channel)?)?;
     let mut pace = Pace::new(args);
     pace.run(&mut crowd, WARM_UP)?;
@@ -83,6 +86,19 @@ pub fn run(args: &FanoutArgs) -> anyhow::Result<Outcome> {
     outcome.found(measure::DUPLICATED, crowd.tally().duplicated as f64);
     outcome.found(measure::MISORDERED, crowd.tally().misordered as f64);
     Ok(outcome)
+}
+
+/// Listeners of other channels, if any are asked for.
+fn others(args: &FanoutArgs, server: &Server) -> anyhow::Result<Option<Crowd>> {
+    if args.others == 0 {
+        return Ok(None);
+    }
+    let mut plan = args.target.plan(server, args.others, "other-{n}")?.after(args.subscribers);
+    if let Some(wire) = wire::many_by_name(&args.target.server, CHANNELS_EACH) {
+        plan.wire = wire;
+        plan.members = args.others.div_ceil(CHANNELS_EACH);
+    }
+    Crowd::connect(plan).map(Some)
 }
 
 /// When the next publication is due.

@@ -2,6 +2,7 @@
 //! Pure: bytes in, bytes out. The crowd owns sockets and WebSocket frames; a wire knows what is in them.
 
 pub mod centrifugo;
+pub mod many;
 pub mod nats;
 pub mod nchan;
 pub mod plain;
@@ -13,7 +14,8 @@ mod within;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::server::API_KEY;
+use crate::crowd::marker;
+use crate::server::{API_KEY, SECRET};
 
 /// One member of a crowd.
 #[derive(Clone, Debug)]
@@ -100,11 +102,21 @@ pub trait Wire: Send + Sync {
     fn publish_http(&self, channel: &str, payload: &[u8]) -> Option<Request>;
 }
 
+/// The same for members with so many channels each; none where a member has one channel only.
+pub fn many_by_name(server: &str, each: usize) -> Option<Arc<dyn Wire>> {
+    let speaks = matches!(server, "fanfare" | "centrifugo");
+    speaks.then(|| Arc::new(many::Many { wire: centrifugo::Centrifugo { api_key: API_KEY.to_owned() }, each }) as _)
+}
+
 /// The wire of a server by the name of its script; none if nobody is called so.
 pub fn by_name(server: &str) -> Option<Arc<dyn Wire>> {
     Some(match server {
         "fanfare" | "centrifugo" => Arc::new(centrifugo::Centrifugo { api_key: API_KEY.to_owned() }),
         "floor" | "floor32" | "node-ws" | "uwebsockets" => Arc::new(plain::Plain),
+        "nats" => Arc::new(nats::Nats),
+        "nchan" => Arc::new(nchan::Nchan),
+        "socketio" => Arc::new(socketio::SocketIo),
+        "sockudo" => Arc::new(sockudo::Sockudo { secret: SECRET.to_owned(), now_s: || marker::now() / 1_000_000_000 }),
         _ => return None,
     })
 }
