@@ -31,9 +31,6 @@ use tally::{Books, Tally};
 /// How long nothing at all may happen while something must.
 const STALL: Duration = Duration::from_secs(20);
 
-/// How long nothing comes from a server that has no more to say.
-const QUIET: Duration = Duration::from_secs(1);
-
 /// Connections from one address of this machine: below the number of ports that are free for it.
 const PER_SOURCE: usize = 20_000;
 
@@ -65,11 +62,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether one connection may subscribe to several channels.
-    pub fn holds_several(&self) -> bool {
-        self.wire.subscribe(&self.channel).is_some()
-    }
-
     /// The same for other members: numbers go on after these.
     pub fn after(mut self, members: usize) -> Self {
         self.first = members;
@@ -289,29 +281,6 @@ impl Crowd {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             self.turn(left.min(Duration::from_millis(100)))?;
-        }
-        Ok(())
-    }
-
-    /// Subscribes members to so many channels more in which nobody else is, evenly, and waits until the server has
-    /// nothing more to say to that. For wires that hold several channels on a connection.
-    pub fn subscribe_more(&mut self, channels: usize) -> Result<()> {
-        let members = self.members.len();
-        for number in 0..channels {
-            let member = &mut self.members[number % members];
-            let channel = format!("{}-{}", member.who.channel, number / members);
-            let message = self.plan.wire.subscribe(&channel);
-            member.say(&[message.context("this kind of server has one channel for each connection")?]);
-        }
-        for member in &mut self.members {
-            member.flush()?;
-        }
-        let (mut heard, end) = (Instant::now(), Instant::now() + STALL);
-        while heard.elapsed() < QUIET && Instant::now() < end {
-            self.turn(QUIET)?;
-            if !self.events.is_empty() {
-                heard = Instant::now();
-            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::{Target, note_latency, note_losses};
 use crate::crowd::{Crowd, marker};
 use crate::outcome::{Outcome, measure};
 use crate::server::Server;
+use crate::wire;
 
 /// Until caches are warm and congestion windows open.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -18,8 +19,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// How long the last publications may take.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Channels that one connection holds besides its first, where it can hold several.
-const OTHERS_EACH: usize = 100;
+/// Channels that a client with many of them has; below the limit that servers have by default.
+const CHANNELS_EACH: usize = 100;
 
 /// Options of `fanout`.
 #[derive(Clone, Debug, Args)]
@@ -44,7 +45,8 @@ pub struct FanoutArgs {
     /// Publish over HTTP on so many connections, also where clients could publish
     #[arg(long)]
     pub http: Option<usize>,
-    /// Other channels with a subscriber each (on servers whose channels a client can choose)
+    /// Other channels with a subscriber each, on servers whose channels a client can choose; a client has many of
+    /// them where it can
     #[arg(long, default_value_t = 0)]
     pub others: usize,
     /// The channel
@@ -96,18 +98,16 @@ impl FanoutArgs {
         }
     }
 
-    /// Those in other channels: as few connections as the wire allows.
+    /// Listeners of other channels, if any are asked for.
     fn others(&self, server: &Server) -> Result<Option<Crowd>> {
         if self.others == 0 {
             return Ok(None);
         }
-        let plan = self.target.plan(server, self.others, "other-{n}")?.after(self.subscribers);
-        if !plan.holds_several() {
-            return Ok(Some(Crowd::connect(plan)?));
+        let mut plan = self.target.plan(server, self.others, "other-{n}")?.after(self.subscribers);
+        if let Some(wire) = wire::many_by_name(&self.target.server, CHANNELS_EACH) {
+            plan.wire = wire;
+            plan.members = self.others.div_ceil(CHANNELS_EACH);
         }
-        let connections = self.others.div_ceil(OTHERS_EACH);
-        let mut crowd = Crowd::connect(self.target.plan(server, connections, "other-{n}")?.after(self.subscribers))?;
-        crowd.subscribe_more(self.others - connections)?;
-        Ok(Some(crowd))
+        Crowd::connect(plan).map(Some)
     }
 }

@@ -5,6 +5,7 @@ pub mod fanout;
 pub mod idle;
 pub mod meter;
 pub mod pace;
+pub mod quiet;
 
 use std::net::SocketAddr;
 use std::path::Path;

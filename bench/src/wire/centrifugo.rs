@@ -17,8 +17,6 @@ pub struct Centrifugo {
 const SUBSCRIBE: u32 = 2;
 /// The id of every publication over the WebSocket: nobody tells their replies apart.
 const PUBLISH: u32 = 3;
-/// The id of every subscription after the first.
-const SUBSCRIBE_MORE: u32 = 4;
 
 #[derive(Deserialize)]
 struct Reply<'a> {
@@ -82,10 +80,6 @@ impl Wire for Centrifugo {
     fn pong(&self, message: &[u8]) -> Option<Message> {
         let has_ping = message.ends_with(b"\n{}") || message.starts_with(b"{}\n");
         has_ping.then(|| text("{}".to_owned()))
-    }
-
-    fn subscribe(&self, channel: &str) -> Option<Message> {
-        Some(text(json!({ "id": SUBSCRIBE_MORE, "subscribe": { "channel": channel } }).to_string()))
     }
 
     fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message> {
@@ -175,14 +169,6 @@ mod tests {
         assert_eq!(centrifugo().pong(push.as_bytes()), None);
         assert_eq!(centrifugo().pong(format!("{push}\n{{}}").as_bytes()), pong);
         assert_eq!(centrifugo().pong(format!("{{}}\n{push}").as_bytes()), pong);
-    }
-
-    #[test]
-    fn another_subscription_does_not_make_a_member_ready_again() {
-        let Some(Message::Text(sent)) = centrifugo().subscribe("other") else { panic!("one text") };
-        let sent: serde_json::Value = serde_json::from_slice(&sent).expect("JSON");
-        assert_eq!(sent, json!({ "id": 4, "subscribe": { "channel": "other" } }));
-        assert_eq!(hear(r#"{"id":4,"subscribe":{}}"#), Heard::Nothing);
     }
 
     #[test]
