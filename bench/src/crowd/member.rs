@@ -43,7 +43,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn open(plan: &Plan, number: usize, source: Option<Ipv4Addr>) -> Result<Self> {
+    pub(super) fn open(plan: &Plan, number: usize, last: u32, source: Option<Ipv4Addr>) -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -61,7 +61,7 @@ impl Member {
             socket: TcpStream::from_std(socket.into()),
             state: State::Connecting,
             who: Who { number, channel, secret: plan.secret.clone() },
-            order: Order::after(plan.has),
+            order: Order::after(last),
             partial: Vec::new(),
             fragments: Vec::new(),
             unsent: Vec::new(),
