@@ -48,8 +48,6 @@ impl Member {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = source {
-            // The port is chosen when the other end is known: each source has all ports for each server.
-            socket.set_reuse_address(true)?;
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         match socket.connect(&plan.address.into()) {
