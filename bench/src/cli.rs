@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::floor::{self, FloorArgs};
 use crate::outcome::Outcome;
 use crate::report;
-use crate::run::{connect, fanout, idle};
+use crate::run::{connect, fair, fanout, idle};
 use crate::suite;
 
 /// Measures realtime servers side by side.
@@ -22,6 +22,8 @@ enum Command {
     Fanout(Often<fanout::FanoutArgs>),
     /// Hold connections at rest: memory for each, the server's and the kernel's
     Idle(Often<idle::IdleArgs>),
+    /// Load one channel, stall some of its readers, and see what others feel of it
+    Fair(Often<fair::FairArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
     /// All settings on all servers that can be started, in turn, several times
@@ -46,6 +48,7 @@ struct Often<A: Args> {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Fanout(often) => often.run(fanout::run),
+        Command::Fair(often) => often.run(fair::run),
         Command::Idle(often) => often.run(idle::run),
         Command::Connect(often) => often.run(connect::run),
         Command::Suite(args) => suite::run(args),

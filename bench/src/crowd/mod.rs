@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod marker;
 mod member;
 mod order;
+pub mod pinger;
 mod posts;
 pub mod tally;
 mod window;
