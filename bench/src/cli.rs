@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::floor::{self, FloorArgs};
 use crate::outcome::Outcome;
 use crate::report::{self, Record};
-use crate::run::{Target, connect, fanout, idle};
+use crate::run::{Target, connect, fair, fanout, idle};
 use crate::suite;
 
 /// Measures realtime servers side by side: what a delivery, a connection and a connect cost
@@ -35,6 +35,8 @@ enum Command {
     Fanout(Often<fanout::FanoutArgs>),
     /// Hold connections at rest: memory for each, the server's and the kernel's
     Idle(Often<idle::IdleArgs>),
+    /// Load one channel, stall some of its readers, and see what others feel of it
+    Fair(Often<fair::FairArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
     /// All settings on all servers that can be started, in turn, several times
@@ -68,6 +70,7 @@ pub fn run(cli: Cli) -> Result<()> {
             let gathers = often.args.window >= floor::GATHERED;
             often.run(if gathers { &["floor", "floor32"] } else { &["floor"] }, fanout::run)
         }
+        Command::Fair(often) => often.run(&["floor"], fair::run),
         Command::Idle(often) => often.run(&["floor"], idle::run),
         Command::Connect(often) => often.run(&["floor"], connect::run),
         Command::Suite(args) => suite::run(args),

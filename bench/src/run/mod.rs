@@ -1,6 +1,7 @@
 //! The experiments: each makes a server and a crowd, measures, and answers an [`Outcome`](crate::outcome::Outcome).
 
 pub mod connect;
+pub mod fair;
 pub mod fanout;
 pub mod idle;
 pub mod meter;
