@@ -75,6 +75,8 @@ pub mod measure {
     pub const CONNECTIONS: &str = "connections";
     /// From the first connection to the last one's being subscribed, seconds.
     pub const BUILT_S: &str = "built_s";
+    /// From publishing until the last one has it, seconds, the slowest of several publications.
+    pub const REACHED_S: &str = "reached_s";
     /// How long the thing took as a whole, seconds.
     pub const TOOK_S: &str = "took_s";
 }
