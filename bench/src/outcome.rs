@@ -77,6 +77,10 @@ pub mod measure {
     pub const BUILT_S: &str = "built_s";
     /// From publishing until the last one has it, seconds, the slowest of several publications.
     pub const REACHED_S: &str = "reached_s";
+    /// CPU of the crowd that measured, in cores: near 1, the crowd has held the server up.
+    pub const CROWD_CORES: &str = "crowd_cores";
+    /// CPU of everything else on the machine, in cores: far from 0, neighbours have disturbed the run.
+    pub const OTHERS_CORES: &str = "others_cores";
     /// How long the thing took as a whole, seconds.
     pub const TOOK_S: &str = "took_s";
 }

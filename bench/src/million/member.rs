@@ -46,6 +46,8 @@ pub struct MemberArgs {
 pub struct Report {
     /// Connections, all of them authenticated and subscribed.
     pub members: u64,
+    /// Those of them that have ended since.
+    pub ended: u64,
     /// Publications received by all together.
     pub deliveries: u64,
     /// Received again.
@@ -72,6 +74,7 @@ pub fn run(args: &MemberArgs) -> Result<()> {
         members: args.members,
         first: args.first,
         at_once: 64,
+        has: 0,
     };
     let mut crowd = Crowd::connect(plan)?;
     let asked = lines(std::io::stdin());
@@ -94,6 +97,7 @@ fn tell(crowd: &Crowd, last_at: u64) -> Result<()> {
     let came = tally.deliveries > 0;
     let report = Report {
         members: crowd.len() as u64,
+        ended: tally.ended,
         deliveries: tally.deliveries,
         duplicated: tally.duplicated,
         misordered: tally.misordered,
@@ -177,6 +181,7 @@ pub fn reports(companies: &mut [Company]) -> Result<Report> {
 impl Report {
     fn add(&mut self, other: &Self) {
         self.members += other.members;
+        self.ended += other.ended;
         self.deliveries += other.deliveries;
         self.duplicated += other.duplicated;
         self.misordered += other.misordered;

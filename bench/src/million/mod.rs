@@ -70,13 +70,14 @@ pub fn run(args: &MillionArgs) -> Result<()> {
     for (name, value) in raised.changed() {
         println!("raised {name}, which was {value}");
     }
-    let tracked_before = raised.changed().any(|(name, _)| name.ends_with("nf_conntrack_max"));
+    let tracked = raised.changed().any(|(name, _)| name.ends_with("nf_conntrack_max"));
     let raised = Arc::new(Mutex::new(Some(raised)));
     let on_signal = Arc::clone(&raised);
     interrupt::on_interrupt(move || drop(on_signal.lock().map(|mut raised| raised.take())));
 
     let outcome = measure_all(args);
-    if tracked_before {
+    interrupt::check();
+    if tracked {
         wait_until_forgotten(args.connections / 10);
     }
     if let Ok(mut raised) = raised.lock() {
@@ -116,13 +117,16 @@ fn measure_all(args: &MillionArgs) -> Result<Outcome> {
     let redis = Redis::start(args.port)?;
     let mut field = Field::new(args.record.parent().unwrap_or(Path::new(".")))?;
     field.grow(args, &redis, &mut outcome)?;
-    let connections = field.connections() as f64;
-    outcome.found(measure::CONNECTIONS, connections);
 
     let (cpu, begun) = (field.cpu()?, Instant::now());
     thread::sleep(WATCHING);
     outcome.found(measure::IDLE_CORES, (field.cpu()? - cpu).as_secs_f64() / begun.elapsed().as_secs_f64());
     field.memory(&mut outcome)?;
+    let seen = field.reports()?;
+    outcome.found(measure::CONNECTIONS, (seen.members - seen.ended) as f64);
+    if seen.ended > 0 {
+        outcome.remarks.push(format!("{} connections ended by themselves.", seen.ended));
+    }
 
     publish::to_everybody(&mut field, args.publications, &mut outcome)?;
     field.end();

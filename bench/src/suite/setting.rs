@@ -152,6 +152,7 @@ fn fanout_args(subscribers: usize, seconds: f64) -> FanoutArgs {
         rate: None,
         payload: PAYLOAD,
         seconds,
+        http: None,
         others: 0,
         channel: "bench".to_owned(),
     }

@@ -56,6 +56,10 @@ impl Wire for Many {
         }
     }
 
+    fn pong(&self, message: &[u8]) -> Option<Message> {
+        self.wire.pong(message)
+    }
+
     fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message> {
         self.wire.publish(who, payload)
     }

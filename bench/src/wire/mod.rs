@@ -95,6 +95,12 @@ pub trait Wire: Send + Sync {
         false
     }
 
+    /// The answer to a ping of the protocol's own that came in one message with publications: such a message is
+    /// not given to [`Wire::hear`]. None if there is no ping in it.
+    fn pong(&self, _message: &[u8]) -> Option<Message> {
+        None
+    }
+
     /// A publication over a member's own WebSocket; none if this kind of server takes none there.
     fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message>;
 

@@ -41,7 +41,7 @@ impl Hub {
     pub fn deliver(&self, channel: &ChannelName, publication: &Publication, before: Option<&Publication>) -> usize {
         let shard = self.shard(channel).read();
         let Some(listeners) = shard.get(channel) else { return 0 };
-        let mut list = List::new(&self.writers);
+        let mut list = List::new(&self.writers, listeners.len());
         let offset = publication.position.as_ref().map_or(0, |position| position.offset);
         let mut frames = Frames::new(channel, publication, before);
         let mut delivered = 0;
@@ -73,7 +73,7 @@ impl Hub {
         let mut frames: [Option<Frame>; WireKey::COUNT] = Default::default();
         // Who joins is told so when it joins.
         let oneself = ConnectionId::parse(&membership.who.client);
-        let mut list = List::new(&self.writers);
+        let mut list = List::new(&self.writers, listeners.len());
         for (connection, listener) in listeners {
             if !listener.wants.join_leave || oneself == Some(*connection) {
                 continue;
@@ -93,7 +93,7 @@ impl Hub {
         let listener = shard.get(channel).and_then(|listeners| listeners.get(&connection));
         let Some(listener) = listener.filter(|_| publication.exclude != Some(connection)) else { return };
         let Some(encoder) = &self.encoders[listener.wire.index()] else { return };
-        let mut list = List::new(&self.writers);
+        let mut list = List::new(&self.writers, 1);
         let frame = Frames::new(channel, publication, None).get(encoder, listener);
         if list.push(&listener.outbox, frame) && listener.wants.delta {
             let offset = publication.position.as_ref().map_or(0, |position| position.offset);
@@ -109,7 +109,7 @@ impl Hub {
             && let Some(encoder) = &self.encoders[listener.wire.index()]
         {
             let push = Push::Membership(membership.clone());
-            let mut list = List::new(&self.writers);
+            let mut list = List::new(&self.writers, 1);
             list.push(&listener.outbox, encoder.encode(&Event::Push { channel: Some(channel), push: &push }));
         }
     }

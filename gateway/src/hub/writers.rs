@@ -4,7 +4,8 @@
 //!
 //! - **Bound:** the list names each outbox once; what waits in outboxes has their bound. A pump that
 //!   runs ahead is held ([`Writers::keep_up`]).
-//! - **Fair:** publications take turns, a slice each, so that one to a few does not wait for one to many.
+//! - **Fair:** what was said first is written first, but publications to a few take turns with those to many,
+//!   a slice each, and do not wait for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,8 +23,9 @@ use crate::model::wire::Frame;
 /// a millisecond.
 const SLICE: usize = 64;
 
-/// With so many outboxes waiting for each writer that is at work, one more joins it.
-const BUSY: usize = 4 * SLICE;
+/// With so many outboxes waiting for each writer that is at work, one more joins it: a single one gathers
+/// more in each outbox before it comes round again.
+const BUSY: usize = 16 * SLICE;
 
 /// The writers' list, and how they hear of it.
 #[derive(Debug, Default)]
@@ -35,7 +37,12 @@ pub struct Writers {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
+    /// Jobs of publications to a few: no more than a slice, however many of them had something waiting.
+    short: VecDeque<Job>,
+    /// All others.
+    long: VecDeque<Job>,
+    /// The last slice was of a long one.
+    long_had_its_turn: bool,
     outboxes: usize,
     /// Writers at work.
     busy: usize,
@@ -44,6 +51,8 @@ struct Waiting {
     generation: usize,
     /// Bytes that this generation has put into any one outbox, at most.
     bytes: usize,
+    /// More deliveries are about to come: writers that rest need not be woken yet.
+    held: bool,
 }
 
 /// What one delivery has put frames into.
@@ -58,12 +67,14 @@ struct Job {
 pub(super) struct List<'a> {
     writers: &'a Writers,
     outboxes: Vec<Outbox>,
+    /// Whom it may reach, those included in whose outboxes something waited already.
+    audience: usize,
     bytes: usize,
 }
 
 impl<'a> List<'a> {
-    pub(super) fn new(writers: &'a Writers) -> Self {
-        Self { writers, outboxes: Vec::new(), bytes: 0 }
+    pub(super) fn new(writers: &'a Writers, audience: usize) -> Self {
+        Self { writers, outboxes: Vec::new(), audience, bytes: 0 }
     }
 
     /// Puts a frame into an outbox; false if that is closed, or full and therefore closes now.
@@ -85,13 +96,13 @@ impl<'a> List<'a> {
 impl Drop for List<'_> {
     fn drop(&mut self) {
         if !self.outboxes.is_empty() || self.bytes > 0 {
-            self.writers.submit(std::mem::take(&mut self.outboxes), self.bytes);
+            self.writers.submit(std::mem::take(&mut self.outboxes), self.audience, self.bytes);
         }
     }
 }
 
 impl Writers {
-    fn submit(&self, outboxes: Vec<Outbox>, bytes: usize) {
+    fn submit(&self, outboxes: Vec<Outbox>, audience: usize, bytes: usize) {
         let mut list = self.list.lock();
         list.bytes += bytes + SLOT;
         if outboxes.is_empty() {
@@ -100,12 +111,39 @@ impl Writers {
         let generation = list.generation;
         list.outboxes += outboxes.len();
         list.open[generation] += 1;
-        list.jobs.push_back(Job { outboxes, generation });
+        let jobs = if audience <= SLICE { &mut list.short } else { &mut list.long };
+        jobs.push_back(Job { outboxes, generation });
         let help = list.needs_help();
         drop(list);
         if help {
             self.more.notify_one();
         }
+    }
+
+    /// More deliveries come at once: they are written together. Until [`Writers::release`].
+    pub fn hold(&self) {
+        self.list.lock().held = true;
+    }
+
+    /// Lets writers go. What is little is written at once: waking somebody would cost more.
+    pub fn release(&self) {
+        let mut list = self.list.lock();
+        list.held = false;
+        if list.outboxes == 0 || list.busy > 0 || list.outboxes > SLICE {
+            if list.needs_help() {
+                self.more.notify_one();
+            }
+            return;
+        }
+        list.busy += 1;
+        drop(list);
+        // As many jobs as there were outboxes, at most.
+        for _ in 0..SLICE {
+            if !self.write_slice() {
+                break;
+            }
+        }
+        self.rest();
     }
 
     /// Writes until told to stop. Several may run.
@@ -116,31 +154,44 @@ impl Writers {
                 () = self.more.notified() => {}
             }
             self.list.lock().busy += 1;
-            while let Some((slice, generation)) = self.take() {
-                slice.iter().for_each(Outbox::flush);
-                if let Some(generation) = generation {
-                    self.done(generation);
-                }
+            while self.write_slice() {
                 tokio::task::yield_now().await;
             }
-            // What came between the last look and this one was left to us: look again.
-            let mut list = self.list.lock();
-            list.busy -= 1;
-            if list.needs_help() {
-                self.more.notify_one();
-            }
+            self.rest();
+        }
+    }
+
+    /// Writes a slice; false if there was none.
+    fn write_slice(&self) -> bool {
+        let Some((slice, ended)) = self.take() else { return false };
+        slice.iter().for_each(Outbox::flush);
+        if let Some(generation) = ended {
+            self.done(generation);
+        }
+        true
+    }
+
+    /// One that was at work rests. What came between its last look and this was left to it: somebody has to
+    /// look again.
+    fn rest(&self) {
+        let mut list = self.list.lock();
+        list.busy -= 1;
+        if list.needs_help() {
+            self.more.notify_one();
         }
     }
 
     /// The next slice; with its generation if it ends a job.
     fn take(&self) -> Option<(Vec<Outbox>, Option<usize>)> {
         let mut list = self.list.lock();
-        let mut job = list.jobs.pop_front()?;
+        let short_first = list.long_had_its_turn || list.long.is_empty();
+        list.long_had_its_turn = !short_first || list.short.is_empty();
+        let mut job = if list.long_had_its_turn { list.long.pop_front()? } else { list.short.pop_front()? };
         let slice = job.outboxes.split_off(job.outboxes.len().saturating_sub(SLICE));
         list.outboxes -= slice.len();
         let ended = job.outboxes.is_empty().then_some(job.generation);
         if ended.is_none() {
-            list.jobs.push_back(job);
+            list.long.push_front(job);
         }
         if list.needs_help() {
             self.more.notify_one();
@@ -173,6 +224,8 @@ impl Writers {
                     return;
                 }
             }
+            // Nobody else would let them go.
+            self.release();
             self.caught_up.notified().await;
         }
     }
@@ -181,6 +234,6 @@ impl Writers {
 impl Waiting {
     /// Whether a writer that rests should get to work.
     fn needs_help(&self) -> bool {
-        self.outboxes > self.busy * BUSY
+        self.outboxes > self.busy * BUSY && !self.held
     }
 }

@@ -18,11 +18,14 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
             () = stop.cancelled() => return,
             count = events.recv_many(&mut burst, BURST) => if count == 0 { return },
         }
+        let writers = node.parts.hub.writers();
         for event in burst.drain(..) {
             // Else a burst would fill the outboxes of those who would have read it in time.
-            node.parts.hub.writers().keep_up(node.parts.page_size).await;
+            writers.keep_up(node.parts.page_size).await;
+            writers.hold();
             handle(&node, event);
         }
+        writers.release();
         // Writers and others get their turn.
         tokio::task::yield_now().await;
     }

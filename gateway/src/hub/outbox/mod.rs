@@ -129,8 +129,7 @@ impl Outbox {
             self.shared.reader.wake();
             return Err(Refused);
         }
-        queue.bytes += cost;
-        queue.frames.push_back(frame);
+        queue.append(frame);
         Ok(queue)
     }
 

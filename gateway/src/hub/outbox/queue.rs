@@ -25,6 +25,8 @@ pub(super) struct Queue {
     pub(super) directives: VecDeque<Directive>,
     /// Frames wait for the one that must come first.
     pub(super) corked: bool,
+    /// How many frames the last write took: about as many may gather for the next.
+    pub(super) usual: u8,
     /// The wheel says that some deadline has passed.
     pub(super) tick: bool,
     /// Some writer has this outbox on its list, and will come.
@@ -73,6 +75,15 @@ enum End {
 }
 
 impl Queue {
+    /// Adds a frame.
+    pub(super) fn append(&mut self, frame: Frame) {
+        if self.frames.capacity() == 0 {
+            self.frames.reserve_exact(usize::from(self.usual).max(1));
+        }
+        self.bytes += frame.len() + SLOT;
+        self.frames.push_back(frame);
+    }
+
     /// Whether there is something to write and somebody may write it.
     pub(super) fn has_load(&self) -> bool {
         let waits = self.rest.is_some() || self.control.is_some() || (!self.corked && !self.frames.is_empty());
@@ -99,8 +110,8 @@ impl Queue {
         if let Some(control) = self.control.take() {
             scratch.extend_from_slice(&control);
         }
-        let mut large = Bytes::new();
-        while !self.corked && scratch.len() < pipe.gather() && large.is_empty() {
+        let (mut large, gather, before) = (Bytes::new(), pipe.gather(), self.frames.len());
+        while !self.corked && scratch.len() < gather && large.is_empty() {
             let Some(frame) = self.frames.pop_front() else { break };
             self.bytes -= frame.len() + SLOT;
             pipe.head(&frame, scratch);
@@ -110,6 +121,7 @@ impl Queue {
                 scratch.extend_from_slice(frame.bytes());
             }
         }
+        self.usual = u8::try_from(before - self.frames.len()).unwrap_or(u8::MAX);
         if self.frames.is_empty() && self.frames.capacity() > 0 {
             // An idle connection keeps no memory of its busiest moment.
             self.frames = VecDeque::new();
