@@ -6,7 +6,7 @@ DENY := $(or $(shell command -v cargo-deny),target/test-tools/bin/cargo-deny)
 
 MINUTES ?= 30
 
-.PHONY: help run test soak check compose-check docs up down clean
+.PHONY: help run test soak instructions check compose-check docs up down clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,6 +19,9 @@ test: ## Everything, installing what it needs; STAGES="cargo browser" for some (
 
 soak: ## Faults by dice for long: MINUTES=n (30) SEED=s; run after run, until the time is over or one is red
 	FANFARE_FAULTS_MINUTES=$(MINUTES) FANFARE_FAULTS_SEED=$(SEED) deploy/check/faults fault_run_mix
+
+instructions: ## Hot paths counted against their record, a part of test; RECORD=1 takes new counts
+	deploy/check/instructions $(if $(RECORD),--record)
 
 check: $(DENY) ## What a change must pass before anything else: format, lints, licences
 	deploy/check/lint
