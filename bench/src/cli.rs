@@ -6,6 +6,7 @@ use crate::floor::{self, FloorArgs};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::run::{connect, fanout, idle};
+use crate::suite;
 
 /// Measures realtime servers side by side.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ enum Command {
     Idle(Often<idle::IdleArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
+    /// All settings on all servers that can be started, in turn, several times
+    Suite(suite::SuiteArgs),
     /// Make docs/performance.md and its plots of a suite's record
     Page(report::PageArgs),
     #[command(hide = true)]
@@ -45,6 +48,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Fanout(often) => often.run(fanout::run),
         Command::Idle(often) => often.run(idle::run),
         Command::Connect(often) => often.run(connect::run),
+        Command::Suite(args) => suite::run(args),
         Command::Page(args) => report::write_page(&args),
         Command::FloorServer(args) => floor::serve(&args),
     }

@@ -1,20 +1,20 @@
-//! HTTP connections that publish: kept alive, one request at a time on each.
+//! HTTP connections that publish: kept alive where the server keeps them, one request at a time on each.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use super::answer::Answer;
+use super::tally::Tally;
 use crate::wire::Request;
 
-/// Connections, and so requests under way, at most.
-const CONNECTIONS: usize = 16;
-
 /// Tokens of the crowd's members end below.
-const FIRST: usize = 1 << 40;
+pub(super) const FIRST: usize = 1 << 40;
 
 /// Requests that wait for a connection.
 const WAITING_MAX: usize = 4096;
@@ -22,66 +22,157 @@ const WAITING_MAX: usize = 4096;
 pub(super) struct Posts {
     address: SocketAddr,
     registry: Registry,
-    connections: Vec<TcpStream>,
+    links: Vec<Link>,
+    /// Links without a request.
     free: Vec<usize>,
     waiting: VecDeque<Vec<u8>>,
 }
 
+struct Link {
+    socket: TcpStream,
+    request: Vec<u8>,
+    /// How much of the request is sent.
+    sent: usize,
+    begun: Instant,
+    answer: Vec<u8>,
+}
+
 impl Posts {
-    pub(super) fn new(address: SocketAddr, registry: Registry) -> Self {
-        Self { address, registry, connections: Vec::new(), free: Vec::new(), waiting: VecDeque::new() }
+    /// Opens so many connections.
+    pub(super) fn new(address: SocketAddr, registry: Registry, connections: usize) -> Result<Self> {
+        let mut posts = Self {
+            address,
+            registry,
+            links: Vec::with_capacity(connections),
+            free: (0..connections).rev().collect(),
+            waiting: VecDeque::new(),
+        };
+        for place in 0..connections {
+            let socket = posts.dial(place)?;
+            let begun = Instant::now();
+            posts.links.push(Link { socket, request: Vec::new(), sent: 0, begun, answer: Vec::new() });
+        }
+        Ok(posts)
     }
 
-    pub(super) fn post(&mut self, request: &Request) -> anyhow::Result<()> {
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n", request.method, request.path, request.body.len());
-        for (name, value) in &request.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        head += "\r\n";
-        let bytes = [head.as_bytes(), &request.body].concat();
-        if let Some(free) = self.free.pop() {
-            return self.send(free, &bytes);
-        }
-        if self.connections.len() < CONNECTIONS {
-            let socket = std::net::TcpStream::connect(self.address).context("no connection for publishing over HTTP")?;
-            socket.set_nodelay(true)?;
-            socket.set_nonblocking(true)?;
-            let mut socket = TcpStream::from_std(socket);
-            let place = self.connections.len();
-            self.registry.register(&mut socket, Token(FIRST + place), Interest::READABLE)?;
-            self.connections.push(socket);
-            return self.send(place, &bytes);
-        }
+    pub(super) fn connections(&self) -> usize {
+        self.links.len()
+    }
+
+    fn dial(&self, place: usize) -> Result<TcpStream> {
+        let mut socket = TcpStream::connect(self.address).context("no connection for publishing over HTTP")?;
+        socket.set_nodelay(true)?;
+        self.registry.register(&mut socket, Token(FIRST + place), Interest::READABLE | Interest::WRITABLE)?;
+        Ok(socket)
+    }
+
+    /// Sends a request on a connection that is free, or as soon as one is.
+    pub(super) fn post(&mut self, request: &Request) -> Result<()> {
         ensure!(self.waiting.len() < WAITING_MAX, "the server takes publications too slowly over HTTP");
-        self.waiting.push_back(bytes);
-        Ok(())
+        self.waiting.push_back(bytes(request));
+        match self.free.pop() {
+            Some(place) => self.next(place),
+            None => Ok(()),
+        }
     }
 
-    fn send(&mut self, place: usize, bytes: &[u8]) -> anyhow::Result<()> {
-        let written = self.connections[place].write(bytes).context("publishing over HTTP")?;
-        ensure!(written == bytes.len(), "a request of {} bytes did not fit into the socket", bytes.len());
-        Ok(())
+    fn next(&mut self, place: usize) -> Result<()> {
+        let Some(request) = self.waiting.pop_front() else {
+            self.free.push(place);
+            return Ok(());
+        };
+        let link = &mut self.links[place];
+        (link.request, link.sent, link.begun) = (request, 0, Instant::now());
+        link.send()
     }
 
-    /// An answer has come.
-    pub(super) fn attend(&mut self, token: usize, scratch: &mut [u8]) -> anyhow::Result<()> {
+    /// Something has happened at a connection.
+    pub(super) fn attend(&mut self, token: usize, scratch: &mut [u8], tally: &mut Tally) -> Result<()> {
         let Some(place) = token.checked_sub(FIRST) else { return Ok(()) };
-        match self.connections[place].read(scratch) {
-            Ok(0) => bail!("the server closed a connection that publishes over HTTP"),
-            Ok(count) => {
-                let answer = &scratch[..count];
-                let good = answer.starts_with(b"HTTP/1.1 2");
-                ensure!(good, "the server refused a publication: {}", String::from_utf8_lossy(answer));
+        let link = &mut self.links[place];
+        link.send()?;
+        let mut ends = link.receive(scratch)?;
+        let is_answered = match Answer::read(&link.answer)? {
+            Some(answer) => {
+                ends |= answer.closes;
+                link.answer.clear();
+                link.request.clear();
+                tally.answered += 1;
+                tally.answering.add(u64::try_from(link.begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                true
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error).context("publishing over HTTP"),
+            None => false,
+        };
+        if ends {
+            // A request without an answer goes out once more.
+            ensure!(link.answer.is_empty(), "the server ends a connection in the middle of an answer over HTTP");
+            link.sent = 0;
+            self.registry.deregister(&mut self.links[place].socket)?;
+            self.links[place].socket = self.dial(place)?;
         }
-        match self.waiting.pop_front() {
-            Some(bytes) => self.send(place, &bytes),
-            None => {
-                self.free.push(place);
-                Ok(())
+        if is_answered { self.next(place) } else { Ok(()) }
+    }
+}
+
+impl Link {
+    fn send(&mut self) -> Result<()> {
+        while self.sent < self.request.len() {
+            match self.socket.write(&self.request[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // One that is closed is noticed when it is read.
+                Err(error) if is_later(&error) || is_end(&error) => break,
+                Err(error) => return Err(error).context("cannot publish over HTTP"),
             }
         }
+        Ok(())
+    }
+
+    /// True if the connection has ended.
+    fn receive(&mut self, scratch: &mut [u8]) -> Result<bool> {
+        loop {
+            match self.socket.read(scratch) {
+                Ok(0) => return Ok(true),
+                Ok(count) => self.answer.extend_from_slice(&scratch[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_later(&error) => return Ok(false),
+                Err(error) if is_end(&error) => return Ok(true),
+                Err(error) => return Err(error).context("cannot publish over HTTP"),
+            }
+        }
+    }
+}
+
+fn is_later(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
+}
+
+fn is_end(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
+fn bytes(request: &Request) -> Vec<u8> {
+    let mut head = format!("{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\n", request.method, request.path);
+    for (name, value) in &request.headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", request.body.len());
+    [head.as_bytes(), &request.body].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_how_long_its_body_is() {
+        let request = Request {
+            method: "POST",
+            path: "/p".to_owned(),
+            headers: vec![("X-A".to_owned(), "b".to_owned())],
+            body: b"{}".to_vec(),
+        };
+        let expected = b"POST /p HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: b\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(bytes(&request), expected);
     }
 }

@@ -3,6 +3,9 @@
 pub mod connect;
 pub mod fanout;
 pub mod idle;
+pub mod meter;
+pub mod pace;
+pub mod quiet;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,8 +14,9 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::crowd::Plan;
-use crate::outcome::Outcome;
+use crate::crowd::tally::Tally;
+use crate::crowd::{Crowd, Plan};
+use crate::outcome::{Outcome, measure};
 use crate::server::{self, SECRET, Server, Setup};
 use crate::wire;
 
@@ -75,6 +79,7 @@ impl Target {
             members,
             first: 0,
             at_once: self.at_once,
+            has: 0,
         })
     }
 
@@ -82,5 +87,29 @@ impl Target {
     pub fn outcome(&self, experiment: &str) -> Outcome {
         let version = if self.server.starts_with("floor") { String::new() } else { server::version(&self.server) };
         Outcome { experiment: experiment.to_owned(), server: self.server.clone(), version, ..Outcome::default() }
+    }
+}
+
+/// Notes how long publications took.
+pub fn note_latency(outcome: &mut Outcome, tally: &Tally) {
+    for (name, share) in
+        [(measure::LATENCY_P50_MS, 0.5), (measure::LATENCY_P99_MS, 0.99), (measure::LATENCY_P999_MS, 0.999)]
+    {
+        outcome.found(name, tally.latency.quantile_ms(share));
+    }
+}
+
+/// Notes what did not come as it was published, when no more is to come.
+pub fn note_losses(outcome: &mut Outcome, crowd: &Crowd) {
+    let tally = crowd.tally();
+    outcome.found(measure::LOST, (tally.passed_over + crowd.missing()) as f64);
+    outcome.found(measure::DUPLICATED, tally.duplicated as f64);
+    if crowd.publishes_in_order() {
+        outcome.found(measure::MISORDERED, tally.misordered as f64);
+    } else {
+        outcome.remarks.push("published over several HTTP connections, which have no order among them".to_owned());
+    }
+    if let Some(how) = &tally.ended_how {
+        outcome.remarks.push(format!("{} connections ended, the first of them: {how}", tally.ended));
     }
 }
