@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::floor::{self, FloorArgs};
+use crate::million;
 use crate::outcome::Outcome;
 use crate::report::{self, Record};
 use crate::run::{Target, connect, fair, fanout, idle};
@@ -41,10 +42,14 @@ enum Command {
     Connect(Often<connect::ConnectArgs>),
     /// All settings on all servers that can be started, in turn, several times
     Suite(suite::SuiteArgs),
+    /// As many connections as the machine holds, on many gateways: one publication reaches all of them, once
+    Million(million::MillionArgs),
     /// Make docs/performance.md and its plots of a suite's record
     Page(report::PageArgs),
     #[command(hide = true)]
     FloorServer(FloorArgs),
+    #[command(hide = true)]
+    Crowd(million::MemberArgs),
 }
 
 /// An experiment, several times, on several servers.
@@ -70,12 +75,14 @@ pub fn run(cli: Cli) -> Result<()> {
             let gathers = often.args.window >= floor::GATHERED;
             often.run(if gathers { &["floor", "floor32"] } else { &["floor"] }, fanout::run)
         }
-        Command::Fair(often) => often.run(&["floor"], fair::run),
+        Command::Fair(often) => often.run(&[], fair::run),
         Command::Idle(often) => often.run(&["floor"], idle::run),
         Command::Connect(often) => often.run(&["floor"], connect::run),
         Command::Suite(args) => suite::run(args),
+        Command::Million(args) => million::run(&args),
         Command::Page(args) => report::write_page(&args),
         Command::FloorServer(args) => floor::serve(&args),
+        Command::Crowd(args) => million::run_member(&args),
     }
 }
 

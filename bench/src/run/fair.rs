@@ -79,3 +79,9 @@ pub fn run(args: &FairArgs) -> Result<Outcome> {
     }
     Ok(outcome)
 }
+
+impl AsMut<Target> for FairArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
+}
