@@ -9,7 +9,7 @@ MINUTES ?= 30
 # Options for the measuring programs, e.g. BENCH="--runs 3".
 BENCH ?=
 
-.PHONY: help run test soak bench bench-quick bench-million bench-build check compose-check docs up down clean
+.PHONY: help run test soak instructions bench bench-quick bench-million bench-build check compose-check docs up down clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,9 @@ bench-million: bench-build ## As many connections as this machine holds; as root
 
 bench-build:
 	cargo build --release --locked -p fanfare-gateway -p fanfare-bench
+
+instructions: ## Hot paths counted against their record, a part of test; RECORD=1 takes new counts
+	deploy/check/instructions $(if $(RECORD),--record)
 
 check: $(DENY) ## What a change must pass before anything else: format, lints, licences
 	deploy/check/lint

@@ -83,4 +83,14 @@ pub mod measure {
     pub const OTHERS_CORES: &str = "others_cores";
     /// How long the thing took as a whole, seconds.
     pub const TOOK_S: &str = "took_s";
+    /// From a ping to its pong on a connection that has nothing to do with the load, milliseconds.
+    pub const PONG_P50_MS: &str = "pong_p50_ms";
+    /// As above, of one in a hundred.
+    pub const PONG_P99_MS: &str = "pong_p99_ms";
+    /// As above, the longest.
+    pub const PONG_MAX_MS: &str = "pong_max_ms";
+    /// Latency of those who read, of one in a hundred, beside those who do not; milliseconds.
+    pub const LATENCY_P99_STALLED_MS: &str = "latency_p99_stalled_ms";
+    /// The same as a multiple of what it is without them.
+    pub const STALLED_RATIO: &str = "stalled_ratio";
 }

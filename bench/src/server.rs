@@ -20,6 +20,9 @@ pub const API_KEY: &str = "an-api-key-that-only-the-bench-knows";
 /// How long a server may take until it takes connections.
 const START: Duration = Duration::from_secs(30);
 
+/// From its first connection until all of its processes take part: nginx listens before it has forked.
+const FORKING: Duration = Duration::from_millis(300);
+
 /// How long it may take to end by itself.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -107,6 +110,7 @@ impl Server {
                 bail!("{}: ended at once ({status}): {said}", self.name);
             }
             if TcpStream::connect(self.address).is_ok() {
+                std::thread::sleep(FORKING);
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "{}: does not listen on {}", self.name, self.address);
