@@ -12,7 +12,7 @@ use super::frame::{self, CLOSE, PING, PONG};
 use super::order::Order;
 use super::tally::Books;
 use super::{Plan, READ, marker};
-use crate::wire::{Heard, Message, Who, Wire};
+use crate::wire::{Heard, Message, Opening, Who, Wire};
 
 /// Any 16 bytes will do: what a server makes of it is not what is measured.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -42,14 +42,26 @@ pub(super) struct Member {
     unsent: Vec<u8>,
 }
 
+/// The GET that opens a WebSocket.
+pub(super) fn request(opening: &Opening) -> String {
+    let mut request = format!(
+        "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n",
+        opening.path
+    );
+    for (name, value) in &opening.headers {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request += "\r\n";
+    request
+}
+
 impl Member {
-    pub(super) fn open(plan: &Plan, number: usize, source: Option<Ipv4Addr>) -> Result<Self> {
+    pub(super) fn open(plan: &Plan, number: usize, last: u32, source: Option<Ipv4Addr>) -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = source {
-            // The port is chosen when the other end is known: each source has all ports for each server.
-            socket.set_reuse_address(true)?;
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         match socket.connect(&plan.address.into()) {
@@ -61,7 +73,7 @@ impl Member {
             socket: TcpStream::from_std(socket.into()),
             state: State::Connecting,
             who: Who { number, channel, secret: plan.secret.clone() },
-            order: Order::after(plan.has),
+            order: Order::after(last),
             partial: Vec::new(),
             fragments: Vec::new(),
             unsent: Vec::new(),
@@ -76,18 +88,8 @@ impl Member {
         if self.socket.peer_addr().is_err() {
             return Ok(());
         }
-        let opening = wire.opening(&self.who);
-        let mut request = format!(
-            "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n",
-            opening.path
-        );
-        for (name, value) in &opening.headers {
-            request.extend([name, ": ", value, "\r\n"]);
-        }
-        request += "\r\n";
         self.state = State::Upgrading;
-        self.unsent = request.into_bytes();
+        self.unsent = request(&wire.opening(&self.who)).into_bytes();
         self.flush()
     }
 

@@ -1,6 +1,7 @@
 //! The experiments: each makes a server and a crowd, measures, and answers an [`Outcome`](crate::outcome::Outcome).
 
 pub mod connect;
+pub mod fair;
 pub mod fanout;
 pub mod idle;
 pub mod meter;
@@ -18,12 +19,12 @@ use crate::crowd::tally::Tally;
 use crate::crowd::{Crowd, Plan};
 use crate::outcome::{Outcome, measure};
 use crate::server::{self, SECRET, Server, Setup};
-use crate::wire;
+use crate::{floor, wire};
 
 /// What is measured, by all experiments.
 #[derive(Clone, Debug, Args)]
 pub struct Target {
-    /// A script in bench/peers, `fanfare`, `floor`, or `floor32` (32 frames in each send)
+    /// A script in bench/peers, `floor`, or `floor32` (32 frames in each send); several with commas between
     #[arg(long, default_value = "fanfare")]
     pub server: String,
     /// A server that runs already, instead of starting one: where it listens
@@ -55,14 +56,14 @@ impl Target {
             (Some(address), Some(pid)) => Ok(Server::running(&self.server, address, pid)),
             (None, None) => match self.server.as_str() {
                 "floor" => self.start_floor(1),
-                "floor32" => self.start_floor(32),
+                "floor32" => self.start_floor(floor::GATHERED),
                 name => Server::start(name, &Setup::alone(self.port, self.workers)),
             },
             _ => bail!("--address and --pid go together"),
         }
     }
 
-    fn start_floor(&self, frames: usize) -> anyhow::Result<Server> {
+    fn start_floor(&self, frames: u32) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| Path::new("fanfare-bench").into()));
         command.args(["floor-server", "--port", &self.port.to_string(), "--frames-per-send", &frames.to_string()]);
         Server::spawn(&self.server, &mut command, self.port)
