@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::floor::{self, FloorArgs};
 use crate::outcome::Outcome;
 use crate::report;
-use crate::run::{connect, fanout, idle};
+use crate::run::{connect, cross, fanout, idle};
 
 /// Measures realtime servers side by side.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Fanout(Often<fanout::FanoutArgs>),
     /// Hold connections at rest: memory for each, the server's and the kernel's
     Idle(Often<idle::IdleArgs>),
+    /// Publish at one server and receive at another, on one Redis: latency beside that of Redis alone
+    Cross(Often<cross::CrossArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
     /// Make docs/performance.md and its plots of a suite's record
@@ -44,6 +46,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Fanout(often) => often.run(fanout::run),
         Command::Idle(often) => often.run(idle::run),
+        Command::Cross(often) => often.run(cross::run),
         Command::Connect(often) => often.run(connect::run),
         Command::Page(args) => report::write_page(&args),
         Command::FloorServer(args) => floor::serve(&args),

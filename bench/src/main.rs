@@ -13,6 +13,7 @@ mod crowd;
 mod floor;
 mod machine;
 mod outcome;
+mod redis;
 mod report;
 mod run;
 mod server;

@@ -51,7 +51,8 @@ impl Member {
             }
             _ => {}
         }
-        let who = Who { number, channel: plan.channel.replace("{n}", &number.to_string()), secret: plan.secret.clone() };
+        let who =
+            Who { number, channel: plan.channel.replace("{n}", &number.to_string()), secret: plan.secret.clone() };
         let socket = TcpStream::from_std(socket.into());
         Ok(Self { socket, state: State::Connecting, who, last: 0, partial: Vec::new() })
     }
@@ -109,7 +110,11 @@ impl Member {
                 self.partial = Vec::new();
                 Ok(Some((0, kept + count)))
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected) => Ok(None),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error).with_context(|| format!("connection {} broke", self.who.number)),
         }
     }
@@ -122,7 +127,13 @@ impl Member {
     }
 
     /// Takes what has come; answers how many bytes were whole.
-    pub(super) fn hear(&mut self, bytes: &[u8], plan: &Plan, tally: &mut Tally, hint: &mut usize) -> anyhow::Result<usize> {
+    pub(super) fn hear(
+        &mut self,
+        bytes: &[u8],
+        plan: &Plan,
+        tally: &mut Tally,
+        hint: &mut usize,
+    ) -> anyhow::Result<usize> {
         let mut used = 0;
         if self.state == State::Upgrading {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(0) };
@@ -148,14 +159,23 @@ impl Member {
                     self.send(&pong)?;
                 }
                 PONG => {}
-                CLOSE => bail!("the server said goodbye to connection {}: {}", self.who.number, String::from_utf8_lossy(frame.payload)),
+                CLOSE => bail!(
+                    "the server said goodbye to connection {}: {}",
+                    self.who.number,
+                    String::from_utf8_lossy(frame.payload)
+                ),
                 _ => self.message(frame.payload, plan, (tally, hint, now))?,
             }
         }
         Ok(used)
     }
 
-    fn message(&mut self, message: &[u8], plan: &Plan, (tally, hint, now): (&mut Tally, &mut usize, u64)) -> anyhow::Result<()> {
+    fn message(
+        &mut self,
+        message: &[u8],
+        plan: &Plan,
+        (tally, hint, now): (&mut Tally, &mut usize, u64),
+    ) -> anyhow::Result<()> {
         let mut rest = message;
         let mut found = false;
         while let Some((marker, end)) = Marker::find(rest, hint) {
@@ -166,7 +186,8 @@ impl Member {
                 break;
             }
         }
-        if found {
+        // A recovery's publications come with the answer that makes a member ready.
+        if found && self.state == State::Ready {
             return Ok(());
         }
         match plan.wire.hear(&self.who, message) {

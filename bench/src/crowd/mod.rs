@@ -8,7 +8,7 @@ mod frame;
 pub mod histogram;
 pub mod marker;
 mod member;
-mod posts;
+pub mod posts;
 pub mod tally;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -80,22 +80,11 @@ impl Crowd {
     /// Opens all connections and waits until each is subscribed.
     pub fn connect(plan: Plan) -> anyhow::Result<Self> {
         ensure!(plan.members > 0, "a crowd of nobody: give at least one member");
-        let mut crowd = Self {
-            poll: Poll::new()?,
-            events: Events::with_capacity(4096),
-            scratch: vec![0; READ],
-            members: Vec::with_capacity(plan.members),
-            ready: 0,
-            hint: 0,
-            posts: None,
-            tally: Tally::default(),
-            published: 0,
-            plan,
-        };
+        let mut crowd = Self::nobody(plan)?;
         let mut progress = (0, Instant::now());
         while crowd.ready < crowd.plan.members {
             while crowd.members.len() < crowd.plan.members && crowd.members.len() - crowd.ready < crowd.plan.at_once {
-                crowd.open()?;
+                crowd.admit(0)?;
             }
             crowd.turn(Duration::from_millis(100))?;
             if crowd.ready > progress.0 {
@@ -107,13 +96,31 @@ impl Crowd {
         Ok(crowd)
     }
 
-    fn open(&mut self) -> anyhow::Result<()> {
+    /// A crowd whose members come one by one, by [`Crowd::admit`].
+    pub fn nobody(plan: Plan) -> anyhow::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(4096),
+            scratch: vec![0; READ],
+            members: Vec::with_capacity(plan.members),
+            ready: 0,
+            hint: 0,
+            posts: None,
+            tally: Tally::default(),
+            published: 0,
+            plan,
+        })
+    }
+
+    /// Opens a connection for the next member, who has got all publications up to `last` elsewhere.
+    pub fn admit(&mut self, last: u32) -> anyhow::Result<()> {
         let place = self.members.len();
         let number = self.plan.first + place;
         let source = Ipv4Addr::new(127, 0, 1, u8::try_from(1 + place / PER_SOURCE).unwrap_or(u8::MAX));
         let source = (self.plan.members > PER_SOURCE).then_some(source);
         let mut member = Member::open(&self.plan, number, source)
             .with_context(|| format!("connection {number} to {} cannot be opened", self.plan.address))?;
+        member.last = last;
         self.poll.registry().register(&mut member.socket, Token(place), Interest::READABLE | Interest::WRITABLE)?;
         self.members.push(member);
         Ok(())
@@ -132,6 +139,16 @@ impl Crowd {
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// How many of them are subscribed.
+    pub fn ready(&self) -> usize {
+        self.ready
+    }
+
+    /// Others have published so many.
+    pub fn expect(&mut self, published: u32) {
+        self.published = published;
     }
 
     /// Publications so far.
@@ -157,7 +174,7 @@ impl Crowd {
         let request = self.plan.wire.publish_http(&first.who.channel, &payload);
         let request = request.context("this kind of server takes no publications from clients or over HTTP")?;
         if self.posts.is_none() {
-            self.posts = Some(Posts::new(self.plan.address, self.poll.registry().try_clone()?));
+            self.posts = Some(Posts::new(self.plan.address, self.poll.registry().try_clone()?, posts::CONNECTIONS));
         }
         match &mut self.posts {
             Some(posts) => posts.post(&request),
@@ -211,6 +228,16 @@ impl Crowd {
     /// Closes all connections at once, without a word.
     pub fn hang_up(self) {
         drop(self);
+    }
+
+    /// The server has ended: takes what it has still sent, and answers each member's last publication.
+    pub fn survive(mut self) -> Vec<u32> {
+        let end = Instant::now() + STALL;
+        for place in 0..self.members.len() {
+            // Ends with the error that nobody is there any more.
+            while self.attend(place).is_ok() && Instant::now() < end {}
+        }
+        self.members.iter().map(|member| member.last).collect()
     }
 
     /// Lets the crowd be for a while: answers what has to be answered.

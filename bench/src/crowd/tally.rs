@@ -20,7 +20,7 @@ pub struct Tally {
 
 impl Tally {
     /// A member whose last publication was `last` receives one at `now`.
-    pub(super) fn count(&mut self, last: &mut u32, marker: Marker, now: u64) {
+    pub fn count(&mut self, last: &mut u32, marker: Marker, now: u64) {
         self.deliveries += 1;
         self.latency.add(now.saturating_sub(marker.at));
         match marker.sequence.checked_sub(*last) {

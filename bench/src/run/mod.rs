@@ -1,20 +1,22 @@
 //! The experiments: each makes a server and a crowd, measures, and answers an [`Outcome`](crate::outcome::Outcome).
 
 pub mod connect;
+pub mod cross;
 pub mod fanout;
 pub mod idle;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use crate::crowd::Plan;
 use crate::outcome::Outcome;
 use crate::server::{self, SECRET, Server, Setup};
-use crate::wire;
+use crate::wire::{self, Wire};
 
 /// What is measured, by all experiments.
 #[derive(Clone, Debug, Args)]
@@ -58,6 +60,24 @@ impl Target {
         }
     }
 
+    /// Starts one of `nodes` servers on one Redis; the second has ports of its own.
+    pub fn start_on(&self, redis_url: &str, node: u16, nodes: usize) -> anyhow::Result<Server> {
+        ensure!(self.pid.is_none(), "servers on a Redis are started here: leave out --address and --pid");
+        ensure!(!self.server.starts_with("floor"), "the floor knows no Redis: give another --server");
+        let (redis_url, port) = (redis_url.to_owned(), self.port + 2 * node);
+        Server::start(&self.server, &Setup { port, redis_url, nodes, workers: self.workers })
+    }
+
+    /// Where a Redis of our own listens, beside the servers.
+    pub fn redis_port(&self) -> u16 {
+        self.port + 8
+    }
+
+    /// How the server is spoken to.
+    pub fn wire(&self) -> anyhow::Result<Arc<dyn Wire>> {
+        wire::by_name(&self.server).with_context(|| format!("nobody here speaks to {}", self.server))
+    }
+
     fn start_floor(&self, frames: usize) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| Path::new("fanfare-bench").into()));
         command.args(["floor-server", "--port", &self.port.to_string(), "--frames-per-send", &frames.to_string()]);
@@ -66,10 +86,9 @@ impl Target {
 
     /// A crowd for the server.
     pub fn plan(&self, server: &Server, members: usize, channel: &str) -> anyhow::Result<Plan> {
-        let wire = wire::by_name(&self.server).with_context(|| format!("nobody here speaks to {}", self.server))?;
         Ok(Plan {
             address: server.address,
-            wire,
+            wire: self.wire()?,
             channel: channel.to_owned(),
             secret: SECRET.to_owned(),
             members,
