@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::floor::{self, FloorArgs};
 use crate::outcome::Outcome;
 use crate::report;
-use crate::run::{connect, cross, fanout, idle};
+use crate::run::{connect, cross, fanout, idle, publish};
 
 /// Measures realtime servers side by side.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Idle(Often<idle::IdleArgs>),
     /// Publish at one server and receive at another, on one Redis: latency beside that of Redis alone
     Cross(Often<cross::CrossArgs>),
+    /// Publish to nobody: CPU and rate of each way in
+    Publish(Often<publish::PublishArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
     /// Make docs/performance.md and its plots of a suite's record
@@ -47,6 +49,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Fanout(often) => often.run(fanout::run),
         Command::Idle(often) => often.run(idle::run),
         Command::Cross(often) => often.run(cross::run),
+        Command::Publish(often) => often.run(publish::run),
         Command::Connect(often) => often.run(connect::run),
         Command::Page(args) => report::write_page(&args),
         Command::FloorServer(args) => floor::serve(&args),

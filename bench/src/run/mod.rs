@@ -4,11 +4,13 @@ pub mod connect;
 pub mod cross;
 pub mod fanout;
 pub mod idle;
+pub mod publish;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -39,6 +41,20 @@ pub struct Target {
     /// Handshakes under way at once
     #[arg(long, default_value_t = 64)]
     pub at_once: usize,
+}
+
+/// How long a server may take until it serves.
+const START: Duration = Duration::from_secs(10);
+
+/// What works at last: a server may listen before it has found its Redis.
+fn patiently<T>(attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let end = Instant::now() + START;
+    loop {
+        match attempt() {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
+            done => return done,
+        }
+    }
 }
 
 impl Target {

@@ -1,21 +1,18 @@
 //! By way of two servers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Road, next};
 use crate::crowd::Crowd;
 use crate::crowd::marker;
 use crate::crowd::posts::Poster;
 use crate::crowd::tally::Tally;
-use crate::run::Target;
+use crate::run::{Target, patiently};
 use crate::server::Server;
 use crate::wire::Wire;
 
 const CHANNEL: &str = "bench";
-
-/// How long a server may take until it serves.
-const START: Duration = Duration::from_secs(10);
 
 /// A publisher at one server, a subscriber at the other.
 pub(super) struct Served {
@@ -45,17 +42,6 @@ impl Served {
     pub(super) fn remark(&self) -> Option<String> {
         let remark = "published over a WebSocket, whose client is subscribed too: there is no API over HTTP";
         matches!(self.publisher, Publisher::Client(_)).then(|| remark.to_owned())
-    }
-}
-
-/// A server may listen before it has found its Redis.
-fn patiently<T>(attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let end = Instant::now() + START;
-    loop {
-        match attempt() {
-            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
-            done => return done,
-        }
     }
 }
 
