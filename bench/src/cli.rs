@@ -5,7 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::floor::{self, FloorArgs};
 use crate::outcome::Outcome;
 use crate::report;
-use crate::run::{connect, cross, fanout, idle, publish};
+use crate::run::{connect, cross, fair, fanout, idle, publish};
+use crate::suite;
 
 /// Measures realtime servers side by side.
 #[derive(Debug, Parser)]
@@ -25,8 +26,12 @@ enum Command {
     Cross(Often<cross::CrossArgs>),
     /// Publish to nobody: CPU and rate of each way in
     Publish(Often<publish::PublishArgs>),
+    /// Load one channel, stall some of its readers, and see what others feel of it
+    Fair(Often<fair::FairArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
+    /// All settings on all servers that can be started, in turn, several times
+    Suite(suite::SuiteArgs),
     /// Make docs/performance.md and its plots of a suite's record
     Page(report::PageArgs),
     #[command(hide = true)]
@@ -47,10 +52,12 @@ struct Often<A: Args> {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Fanout(often) => often.run(fanout::run),
+        Command::Fair(often) => often.run(fair::run),
         Command::Idle(often) => often.run(idle::run),
         Command::Cross(often) => often.run(cross::run),
         Command::Publish(often) => often.run(publish::run),
         Command::Connect(often) => often.run(connect::run),
+        Command::Suite(args) => suite::run(args),
         Command::Page(args) => report::write_page(&args),
         Command::FloorServer(args) => floor::serve(&args),
     }

@@ -7,16 +7,20 @@
 //! machines, a table for people, and, for whole suites, a page with plots.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line's answers go there")]
+#![allow(unreachable_pub, reason = "nothing is reached from outside of a program: pub says what a module offers")]
 
 mod cli;
 mod crowd;
 mod floor;
+mod interrupt;
 mod machine;
 mod outcome;
 mod redis;
 mod report;
+mod resp;
 mod run;
 mod server;
+mod suite;
 mod wire;
 
 use std::process::ExitCode;
@@ -26,7 +30,8 @@ use clap::Parser;
 fn main() -> ExitCode {
     // As many files as may be: connections are files.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    match cli::run(cli::Cli::parse()) {
+    let cli = cli::Cli::parse();
+    match interrupt::watch().and_then(|()| cli::run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");

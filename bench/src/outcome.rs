@@ -97,6 +97,20 @@ pub mod measure {
     pub const CONNECTIONS: &str = "connections";
     /// From the first connection to the last one's being subscribed, seconds.
     pub const BUILT_S: &str = "built_s";
+    /// CPU of the crowd that measured, in cores: near 1, the crowd has held the server up.
+    pub const CROWD_CORES: &str = "crowd_cores";
+    /// CPU of everything else on the machine, in cores: far from 0, neighbours have disturbed the run.
+    pub const OTHERS_CORES: &str = "others_cores";
     /// How long the thing took as a whole, seconds.
     pub const TOOK_S: &str = "took_s";
+    /// From a ping to its pong on a connection that has nothing to do with the load, milliseconds.
+    pub const PONG_P50_MS: &str = "pong_p50_ms";
+    /// As above, of one in a hundred.
+    pub const PONG_P99_MS: &str = "pong_p99_ms";
+    /// As above, the longest.
+    pub const PONG_MAX_MS: &str = "pong_max_ms";
+    /// Latency of those who read, of one in a hundred, beside those who do not; milliseconds.
+    pub const LATENCY_P99_STALLED_MS: &str = "latency_p99_stalled_ms";
+    /// The same as a multiple of what it is without them.
+    pub const STALLED_RATIO: &str = "stalled_ratio";
 }

@@ -1,133 +1,61 @@
-//! A Redis for one experiment, and just enough of its protocol (RESP 2) to publish past all servers: that is
-//! the floor below every server that stands on Redis.
+//! A Redis of our own, for servers that meet there. It keeps nothing and ends with us.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
-use memchr::memmem;
+use anyhow::{Context, Result, ensure};
 
-use crate::machine::Tree;
-use crate::server::Server;
+/// How long it may take until it listens.
+const STARTING: Duration = Duration::from_secs(10);
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A redis-server that keeps nothing on disk. Ends when dropped.
+/// A running Redis, which is killed when this is dropped.
 #[derive(Debug)]
 pub struct Redis {
-    server: Server,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// For servers.
+    pub url: String,
+    /// Its process.
+    pub pid: u32,
+    child: Child,
 }
 
 impl Redis {
-    /// Starts one on this port.
-    pub fn start(port: u16) -> anyhow::Result<Self> {
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        let server = Server::spawn("redis-server", &mut command, port);
-        Ok(Self { server: server.context("is redis-server on the PATH? Debian: apt install redis-server")? })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.server.address
-    }
-
-    /// The same for those who want a URL.
-    pub fn url(&self) -> String {
-        format!("redis://{}", self.server.address)
-    }
-
-    /// Its process.
-    pub fn tree(&self) -> &Tree {
-        &self.server.tree
-    }
-
-    /// How many scripts it has run.
-    pub fn scripts_run(&self) -> anyhow::Result<u64> {
-        let mut socket = TcpStream::connect(self.address())?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.write_all(&command(&[b"INFO", b"commandstats"]))?;
-        let mut answer = Vec::new();
-        while reply(&answer).is_none() {
-            let mut part = [0; 4096];
-            let count = socket.read(&mut part).context("Redis does not say what it has done")?;
-            ensure!(count > 0, "Redis has hung up");
-            answer.extend_from_slice(&part[..count]);
+    /// Starts the `redis-server` of the PATH at this port and returns when it takes connections.
+    ///
+    /// # Errors
+    /// When it is not installed, or somebody else has the port.
+    pub fn start(port: u16) -> Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        ensure!(
+            TcpStream::connect(address).is_err(),
+            "port {port}, which is for Redis, is taken; name another by --port"
+        );
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxclients", "10000"])
+            .args(["--port", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("cannot start redis-server; on Debian it is in the package redis-server")?;
+        let mut this = Self { address, url: format!("redis://{address}"), pid: child.id(), child };
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            ensure!(this.child.try_wait()?.is_none(), "redis-server ended before it listened");
+            ensure!(begun.elapsed() < STARTING, "redis-server does not listen at {address} after {STARTING:?}");
+            thread::sleep(Duration::from_millis(20));
         }
-        Ok(calls(&String::from_utf8_lossy(&answer), &["eval", "evalsha", "eval_ro", "evalsha_ro"]))
+        Ok(this)
     }
 }
 
-/// The calls of some commands, of the text of `INFO commandstats`.
-fn calls(stats: &str, commands: &[&str]) -> u64 {
-    let call = |line: &str| {
-        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        commands.contains(&name).then(|| rest.split(',').next()?.parse::<u64>().ok())?
-    };
-    stats.lines().filter_map(call).sum()
-}
-
-/// A command as it is sent.
-pub fn command(parts: &[&[u8]]) -> Vec<u8> {
-    let mut out = format!("*{}\r\n", parts.len()).into_bytes();
-    for part in parts {
-        out.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
-        out.extend_from_slice(part);
-        out.extend_from_slice(b"\r\n");
-    }
-    out
-}
-
-/// Bytes of the first reply (or push); none if it is not all here.
-pub fn reply(bytes: &[u8]) -> Option<usize> {
-    let line = memmem::find(bytes, b"\r\n")? + 2;
-    let number = || std::str::from_utf8(&bytes[1..line - 2]).ok()?.parse::<i64>().ok();
-    match bytes.first()? {
-        b'$' => {
-            // -1 is nothing, without a line of its own.
-            let Ok(len) = usize::try_from(number()?) else { return Some(line) };
-            (bytes.len() >= line + len + 2).then_some(line + len + 2)
-        }
-        b'*' => {
-            let mut end = line;
-            for _ in 0..number()? {
-                end += reply(&bytes[end..])?;
-            }
-            Some(end)
-        }
-        _ => Some(line),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reply_ends_where_it_ends() {
-        let replies: [&[u8]; 5] =
-            [b":12\r\n", b"$-1\r\n", b"$4\r\na\r\nb\r\n", b"-ERR no\r\n", b"*3\r\n$1\r\na\r\n*1\r\n:5\r\n+b\r\n"];
-        for whole in replies {
-            let two = [whole, b":1\r\n"].concat();
-            assert_eq!(reply(&two), Some(whole.len()), "{}", String::from_utf8_lossy(whole));
-            for end in 0..whole.len() {
-                assert_eq!(reply(&whole[..end]), None, "{end} of {}", String::from_utf8_lossy(whole));
-            }
-        }
-    }
-
-    #[test]
-    fn commands_have_the_length_of_each_part() {
-        assert_eq!(command(&[b"PUBLISH", b"room", b""]), b"*3\r\n$7\r\nPUBLISH\r\n$4\r\nroom\r\n$0\r\n\r\n");
-    }
-
-    #[test]
-    fn only_the_commands_asked_for_are_counted() {
-        let stats = "# Commandstats\r\ncmdstat_evalsha:calls=40,usec=9\r\ncmdstat_eval:calls=2,usec=1\r\n\
-                     cmdstat_get:calls=7,usec=1\r\ncmdstat_client|list:calls=5,usec=1\r\n";
-        assert_eq!(calls(stats, &["eval", "evalsha"]), 42);
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -7,6 +7,8 @@ use crate::wire::Message;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame<'a> {
     pub(super) opcode: u8,
+    /// The last one of its message.
+    pub(super) last: bool,
     pub(super) payload: &'a [u8],
     /// Bytes of head and payload.
     pub(super) size: usize,
@@ -17,15 +19,16 @@ pub(super) const PING: u8 = 0x9;
 pub(super) const PONG: u8 = 0xA;
 
 /// The first frame; none if it is not all here.
+#[inline]
 pub(super) fn first(bytes: &[u8]) -> Option<Frame<'_>> {
-    let (&opcode, &len) = (bytes.first()?, bytes.get(1)?);
+    let (&begin, &len) = (bytes.first()?, bytes.get(1)?);
     let (head, len) = match len & 0x7F {
         126 => (4, usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
         127 => (10, usize::try_from(u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)).ok()?),
         len => (2, usize::from(len)),
     };
     let payload = bytes.get(head..len.checked_add(head)?)?;
-    Some(Frame { opcode: opcode & 0x0F, payload, size: head + len })
+    Some(Frame { opcode: begin & 0x0F, last: begin & 0x80 != 0, payload, size: head + len })
 }
 
 /// Appends a frame with a mask of zeros: it is allowed, and costs nothing.
@@ -54,9 +57,23 @@ pub(super) fn write_message(message: &Message, out: &mut Vec<u8>) {
     }
 }
 
+/// What a close frame says: a code and a text.
+pub(super) fn reason(payload: &[u8]) -> String {
+    match payload.split_first_chunk() {
+        Some((code, text)) => format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(text)),
+        None => "nothing".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_goodbye_is_a_code_and_a_text() {
+        assert_eq!(reason(b"\x0b\xb9shutdown"), "3001 shutdown");
+        assert_eq!(reason(b""), "nothing");
+    }
 
     #[test]
     fn frames_of_all_sizes_are_found_when_they_are_whole() {
@@ -71,6 +88,9 @@ mod tests {
             bytes.push(0xFF);
             let frame = first(&bytes).unwrap();
             assert_eq!((frame.opcode, frame.payload.len(), frame.size), (2, size, bytes.len() - 1));
+            assert!(frame.last);
+            bytes[0] &= 0x7F;
+            assert!(!first(&bytes).unwrap().last);
         }
     }
 }

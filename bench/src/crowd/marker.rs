@@ -8,6 +8,9 @@ use memchr::memchr;
 /// Bytes from `#` to `#`.
 pub const LEN: usize = 32;
 
+/// Bytes of the smallest payload.
+pub const PAYLOAD_MIN: usize = LEN + 8;
+
 /// A payload's number and moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker {
@@ -32,6 +35,7 @@ impl Marker {
         payload
     }
 
+    #[inline]
     fn read(bytes: &[u8]) -> Option<Self> {
         let marker: &[u8; LEN] = bytes.first_chunk()?;
         if marker[0] != b'#' || marker[11] != b'.' || marker[LEN - 1] != b'#' {
@@ -40,27 +44,43 @@ impl Marker {
         Some(Self { sequence: u32::try_from(digits(&marker[1..11])?).ok()?, at: digits(&marker[12..31])? })
     }
 
-    /// The first marker in `bytes` and where it ends; `hint` is where it may be, and will be where it was.
+    /// The first marker in `bytes` and where it ends. `hint` is where it may be, and will be where it was: a stream of
+    /// messages of one kind is never searched.
+    #[inline]
     pub fn find(bytes: &[u8], hint: &mut usize) -> Option<(Self, usize)> {
         if let Some(marker) = bytes.get(*hint..).and_then(Self::read) {
             return Some((marker, *hint + LEN));
         }
+        let (marker, end) = Self::search(bytes)?;
+        *hint = end - LEN;
+        Some((marker, end))
+    }
+
+    /// The first marker in `bytes`, wherever it is, and where it ends.
+    #[inline]
+    pub fn search(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut from = 0;
-        while let Some(place) = memchr(b'#', &bytes[from..]) {
-            if let Some(marker) = Self::read(&bytes[from + place..]) {
-                *hint = from + place;
-                return Some((marker, *hint + LEN));
+        while let Some(place) = memchr(b'#', bytes.get(from..)?) {
+            from += place;
+            if let Some(marker) = Self::read(&bytes[from..]) {
+                return Some((marker, from + LEN));
             }
-            from += place + 1;
+            from += 1;
         }
         None
     }
 }
 
+/// 19 digits always fit.
+#[inline]
 fn digits(bytes: &[u8]) -> Option<u64> {
-    bytes.iter().try_fold(0_u64, |number, byte| {
-        byte.is_ascii_digit().then(|| number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')))
-    })
+    let (mut number, mut largest) = (0_u64, 0);
+    for byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        largest = largest.max(digit);
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    (largest <= 9).then_some(number)
 }
 
 #[cfg(test)]
@@ -80,5 +100,15 @@ mod tests {
         assert_eq!(Marker::find(&carried, &mut hint), Some((marker, 12 + 38)));
         assert_eq!(hint, 18);
         assert_eq!(Marker::find(b"nothing # here", &mut hint), None);
+        assert_eq!(Marker::find(b"#0000000x07.1763716543210123456#", &mut hint), None);
+    }
+
+    #[test]
+    fn a_marker_survives_being_escaped() {
+        let marker = Marker { sequence: u32::MAX, at: 9_999_999_999_999_999_999 };
+        let smallest = marker.payload(0);
+        assert_eq!(smallest.len(), PAYLOAD_MIN);
+        let escaped = serde_json::to_string(std::str::from_utf8(&smallest).unwrap()).unwrap();
+        assert_eq!(Marker::search(escaped.as_bytes()).map(|(found, _)| found), Some(marker));
     }
 }

@@ -2,20 +2,23 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mio::net::TcpStream;
-use socket2::{Domain, Socket, Type};
-use std::sync::Arc;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::frame::{self, CLOSE, PING, PONG};
-use super::marker::{self, Marker};
-use super::tally::Tally;
-use super::{Plan, READ};
-use crate::wire::{Heard, Who, Wire};
+use super::order::Order;
+use super::tally::Books;
+use super::{Plan, READ, marker};
+use crate::wire::{Heard, Message, Opening, Who, Wire};
 
 /// Any 16 bytes will do: what a server makes of it is not what is measured.
-const KEY: &str = "ZmFuZmFyZS1iZW5jaC1rZQ==";
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// EINPROGRESS: the SYN is out.
+const IN_PROGRESS: i32 = 115;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -23,20 +26,38 @@ pub(super) enum State {
     Upgrading,
     Joining,
     Ready,
+    Ended,
 }
 
 pub(super) struct Member {
     pub(super) socket: TcpStream,
     pub(super) state: State,
     pub(super) who: Who,
-    /// The number of the last publication that came.
-    pub(super) last: u32,
+    pub(super) order: Order,
     /// What has come of a frame that is not all here.
     partial: Vec<u8>,
+    /// What has come of a message in several frames.
+    fragments: Vec<u8>,
+    /// What the socket has not taken yet.
+    unsent: Vec<u8>,
+}
+
+/// The GET that opens a WebSocket.
+pub(super) fn request(opening: &Opening) -> String {
+    let mut request = format!(
+        "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n",
+        opening.path
+    );
+    for (name, value) in &opening.headers {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request += "\r\n";
+    request
 }
 
 impl Member {
-    pub(super) fn open(plan: &Plan, number: usize, source: Option<Ipv4Addr>) -> anyhow::Result<Self> {
+    pub(super) fn open(plan: &Plan, number: usize, source: Option<Ipv4Addr>) -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -46,76 +67,72 @@ impl Member {
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         match socket.connect(&plan.address.into()) {
-            Err(error) if error.raw_os_error() != Some(115) && error.kind() != ErrorKind::WouldBlock => {
-                return Err(error.into());
-            }
+            Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => return Err(error.into()),
             _ => {}
         }
-        let who =
-            Who { number, channel: plan.channel.replace("{n}", &number.to_string()), secret: plan.secret.clone() };
-        let socket = TcpStream::from_std(socket.into());
-        Ok(Self { socket, state: State::Connecting, who, last: 0, partial: Vec::new() })
+        let channel = plan.channel.replace("{n}", &number.to_string());
+        Ok(Self {
+            socket: TcpStream::from_std(socket.into()),
+            state: State::Connecting,
+            who: Who { number, channel, secret: plan.secret.clone() },
+            order: Order::after(plan.has),
+            partial: Vec::new(),
+            fragments: Vec::new(),
+            unsent: Vec::new(),
+        })
     }
 
     /// The socket may be connected: asks for the upgrade.
-    pub(super) fn begin(&mut self, wire: &Arc<dyn Wire>) -> anyhow::Result<()> {
+    pub(super) fn begin(&mut self, wire: &dyn Wire) -> Result<()> {
         if let Some(error) = self.socket.take_error()? {
             return Err(error).context("the server does not take connections");
         }
         if self.socket.peer_addr().is_err() {
             return Ok(());
         }
-        let opening = wire.opening(&self.who);
-        let mut request = format!(
-            "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n",
-            opening.path
-        );
-        for (name, value) in &opening.headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        request += "\r\n";
         self.state = State::Upgrading;
-        self.send(request.as_bytes())
+        self.unsent = request(&wire.opening(&self.who)).into_bytes();
+        self.flush()
     }
 
-    /// Sends what always fits: a member says little.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let mut rest = bytes;
-        let mut patience = 10_000;
-        while !rest.is_empty() {
-            match self.socket.write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    patience -= 1;
-                    ensure!(patience > 0, "the server takes nothing from connection {}", self.who.number);
-                    std::thread::sleep(std::time::Duration::from_micros(200));
-                }
+    /// Queues messages for the next [`Member::flush`].
+    pub(super) fn say(&mut self, messages: &[Message]) {
+        messages.iter().for_each(|message| frame::write_message(message, &mut self.unsent));
+    }
+
+    /// Sends what the socket takes; the rest waits until it takes more.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match self.socket.write(&self.unsent[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(|| format!("connection {} broke", self.who.number)),
+                Err(error) => return Err(error).context("cannot write"),
             }
+        }
+        self.unsent.drain(..sent);
+        if self.unsent.is_empty() {
+            // Most say nothing after their handshake.
+            self.unsent = Vec::new();
         }
         Ok(())
     }
 
-    /// Reads behind what was kept; answers where in `scratch` what has to be heard begins, and its length.
-    /// None if nothing has come.
-    pub(super) fn read(&mut self, scratch: &mut [u8]) -> anyhow::Result<Option<(usize, usize)>> {
+    /// Reads behind what was kept; answers how much there is to hear, and whether that is all for now. None if
+    /// nothing has come.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Option<(usize, bool)>> {
         let kept = self.partial.len();
-        ensure!(kept < READ, "connection {} got a frame that is too long", self.who.number);
+        ensure!(kept < READ, "a frame of more than {READ} bytes");
         match self.socket.read(&mut scratch[kept..]) {
-            Ok(0) => bail!("the server closed connection {} ({:?})", self.who.number, self.state),
+            Ok(0) => bail!("the server closes the connection without a word"),
             Ok(count) => {
                 scratch[..kept].copy_from_slice(&self.partial);
                 self.partial = Vec::new();
-                Ok(Some((0, kept + count)))
+                Ok(Some((kept + count, kept + count < scratch.len())))
             }
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error).with_context(|| format!("connection {} broke", self.who.number)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error).context("cannot read"),
         }
     }
 
@@ -127,26 +144,16 @@ impl Member {
     }
 
     /// Takes what has come; answers how many bytes were whole.
-    pub(super) fn hear(
-        &mut self,
-        bytes: &[u8],
-        plan: &Plan,
-        tally: &mut Tally,
-        hint: &mut usize,
-    ) -> anyhow::Result<usize> {
+    pub(super) fn hear(&mut self, bytes: &[u8], wire: &dyn Wire, books: &mut Books) -> Result<usize> {
         let mut used = 0;
         if self.state == State::Upgrading {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(0) };
             let head = &bytes[..end];
-            ensure!(head.starts_with(b"HTTP/1.1 101"), "no upgrade: {}", String::from_utf8_lossy(head));
+            ensure!(head.starts_with(b"HTTP/1.1 101"), "no upgrade: {}", String::from_utf8_lossy(bytes));
             used = end + 4;
-            self.state = State::Joining;
-            let mut out = Vec::new();
-            plan.wire.begin(&self.who).iter().for_each(|message| frame::write_message(message, &mut out));
-            self.send(&out)?;
-            if plan.wire.silent() {
-                self.state = State::Ready;
-            }
+            self.state = if wire.silent() { State::Ready } else { State::Joining };
+            self.say(&wire.begin(&self.who));
+            self.flush()?;
         }
         // One look at the clock for all that came together.
         let now = marker::now();
@@ -154,52 +161,53 @@ impl Member {
             used += frame.size;
             match frame.opcode {
                 PING => {
-                    let mut pong = Vec::new();
-                    frame::write(PONG, frame.payload, &mut pong);
-                    self.send(&pong)?;
+                    frame::write(PONG, frame.payload, &mut self.unsent);
+                    self.flush()?;
                 }
                 PONG => {}
-                CLOSE => bail!(
-                    "the server said goodbye to connection {}: {}",
-                    self.who.number,
-                    String::from_utf8_lossy(frame.payload)
-                ),
-                _ => self.message(frame.payload, plan, (tally, hint, now))?,
+                CLOSE => bail!("the server says goodbye: {}", frame::reason(frame.payload)),
+                _ if frame.last && self.fragments.is_empty() => self.message(frame.payload, wire, books, now)?,
+                _ => {
+                    self.fragments.extend_from_slice(frame.payload);
+                    if frame.last {
+                        let message = std::mem::take(&mut self.fragments);
+                        self.message(&message, wire, books, now)?;
+                    }
+                }
             }
         }
         Ok(used)
     }
 
-    fn message(
-        &mut self,
-        message: &[u8],
-        plan: &Plan,
-        (tally, hint, now): (&mut Tally, &mut usize, u64),
-    ) -> anyhow::Result<()> {
-        let mut rest = message;
-        let mut found = false;
-        while let Some((marker, end)) = Marker::find(rest, hint) {
-            tally.count(&mut self.last, marker, now);
-            rest = &rest[end..];
-            found = true;
-            if rest.len() < marker::LEN {
-                break;
+    #[inline]
+    fn message(&mut self, message: &[u8], wire: &dyn Wire, books: &mut Books, now: u64) -> Result<()> {
+        let counted = books.hear(&mut self.order, message, now);
+        // The word that makes somebody ready may bring along what was missed.
+        if counted && self.state == State::Ready {
+            return match wire.pong(message) {
+                Some(pong) => {
+                    self.say(&[pong]);
+                    self.flush()
+                }
+                None => Ok(()),
+            };
+        }
+        match wire.hear(&self.who, message) {
+            Heard::Nothing | Heard::Publications(_) => Ok(()),
+            Heard::Ready => {
+                self.state = State::Ready;
+                Ok(())
             }
-        }
-        // A recovery's publications come with the answer that makes a member ready.
-        if found && self.state == State::Ready {
-            return Ok(());
-        }
-        match plan.wire.hear(&self.who, message) {
-            Heard::Nothing | Heard::Publications(_) => {}
-            Heard::Ready => self.state = State::Ready,
-            Heard::Refused(why) => bail!("the server refuses connection {}: {why}", self.who.number),
+            Heard::Refused(why) => bail!("the server refuses: {why}"),
             Heard::Answer(messages) => {
-                let mut out = Vec::new();
-                messages.iter().for_each(|message| frame::write_message(message, &mut out));
-                self.send(&out)?;
+                self.say(&messages);
+                self.flush()
             }
         }
-        Ok(())
+    }
+
+    /// Ends without a word, and without leaving the port behind to wait: crowds come and go.
+    pub(super) fn hang_up(&self) {
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 }

@@ -1,28 +1,34 @@
 //! Thousands of clients on one thread, as cheap as can be: they share the machine with what they measure.
 //!
 //! Members open WebSockets and subscribe as their [`Wire`] has it; then each publication that reaches one is
-//! counted by the [`marker`] in its payload. The first member publishes, or HTTP connections beside the
-//! crowd do.
+//! counted by the [`marker`] in its payload, without parsing what is around it. The first member publishes, or
+//! HTTP connections beside the crowd do. One buffer serves all sockets: a member keeps bytes of its own only
+//! while a frame is incomplete. The clock is read once for all that one read brings.
 
+mod answer;
 mod frame;
 pub mod histogram;
 pub mod marker;
 mod member;
-pub mod posts;
+mod order;
+pub mod pinger;
+pub mod poster;
+mod posts;
 pub mod tally;
+mod window;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::wire::Wire;
 use marker::Marker;
 use member::{Member, State};
 use posts::Posts;
-use tally::Tally;
+use tally::{Books, Tally};
 
 /// How long nothing at all may happen while something must.
 const STALL: Duration = Duration::from_secs(20);
@@ -32,6 +38,9 @@ const PER_SOURCE: usize = 20_000;
 
 /// Bytes read at once.
 const READ: usize = 512 * 1024;
+
+/// HTTP connections that publish, if nothing else was asked for.
+const POSTS: usize = 16;
 
 /// Who opens connections to what.
 #[derive(Clone)]
@@ -50,12 +59,20 @@ pub struct Plan {
     pub first: usize,
     /// Handshakes under way at once, at most.
     pub at_once: usize,
+    /// Publications of the channel that members are not owed: those up to this number.
+    pub has: u32,
 }
 
 impl Plan {
     /// The same for other members: numbers go on after these.
     pub fn after(mut self, members: usize) -> Self {
         self.first = members;
+        self
+    }
+
+    /// The same for members who join, or come back, when so many have been published.
+    pub fn since(mut self, published: u32) -> Self {
+        self.has = published;
         self
     }
 }
@@ -67,24 +84,35 @@ pub struct Crowd {
     events: Events,
     scratch: Vec<u8>,
     members: Vec<Member>,
-    /// Members that are subscribed.
+    /// Members that were subscribed at one time.
     ready: usize,
-    hint: usize,
+    books: Books,
     posts: Option<Posts>,
-    tally: Tally,
-    /// Publications so far.
-    published: u32,
+    /// The first member has something to send.
+    speaks: bool,
 }
 
 impl Crowd {
-    /// Opens all connections and waits until each is subscribed.
-    pub fn connect(plan: Plan) -> anyhow::Result<Self> {
+    /// Opens all connections and waits until each is subscribed. One that is refused is an error.
+    pub fn connect(plan: Plan) -> Result<Self> {
         ensure!(plan.members > 0, "a crowd of nobody: give at least one member");
-        let mut crowd = Self::nobody(plan)?;
+        let mut crowd = Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(4096),
+            scratch: vec![0; READ],
+            members: Vec::with_capacity(plan.members),
+            ready: 0,
+            books: Books::after(plan.has),
+            posts: None,
+            speaks: false,
+            plan,
+        };
         let mut progress = (0, Instant::now());
         while crowd.ready < crowd.plan.members {
-            while crowd.members.len() < crowd.plan.members && crowd.members.len() - crowd.ready < crowd.plan.at_once {
-                crowd.admit(0)?;
+            while crowd.members.len() < crowd.plan.members
+                && crowd.members.len() - crowd.ready < crowd.plan.at_once.max(1)
+            {
+                crowd.open()?;
             }
             crowd.turn(Duration::from_millis(100))?;
             if crowd.ready > progress.0 {
@@ -96,31 +124,13 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// A crowd whose members come one by one, by [`Crowd::admit`].
-    pub fn nobody(plan: Plan) -> anyhow::Result<Self> {
-        Ok(Self {
-            poll: Poll::new()?,
-            events: Events::with_capacity(4096),
-            scratch: vec![0; READ],
-            members: Vec::with_capacity(plan.members),
-            ready: 0,
-            hint: 0,
-            posts: None,
-            tally: Tally::default(),
-            published: 0,
-            plan,
-        })
-    }
-
-    /// Opens a connection for the next member, who has got all publications up to `last` elsewhere.
-    pub fn admit(&mut self, last: u32) -> anyhow::Result<()> {
+    fn open(&mut self) -> Result<()> {
         let place = self.members.len();
         let number = self.plan.first + place;
         let source = Ipv4Addr::new(127, 0, 1, u8::try_from(1 + place / PER_SOURCE).unwrap_or(u8::MAX));
         let source = (self.plan.members > PER_SOURCE).then_some(source);
         let mut member = Member::open(&self.plan, number, source)
             .with_context(|| format!("connection {number} to {} cannot be opened", self.plan.address))?;
-        member.last = last;
         self.poll.registry().register(&mut member.socket, Token(place), Interest::READABLE | Interest::WRITABLE)?;
         self.members.push(member);
         Ok(())
@@ -128,12 +138,12 @@ impl Crowd {
 
     /// What has been received.
     pub fn tally(&self) -> &Tally {
-        &self.tally
+        &self.books.tally
     }
 
     /// Forgets what has been received; what is still under way counts from now on.
     pub fn reset_tally(&mut self) {
-        self.tally = Tally::default();
+        self.books.tally = Tally::default();
     }
 
     /// How many members there are.
@@ -141,50 +151,68 @@ impl Crowd {
         self.members.len()
     }
 
-    /// How many of them are subscribed.
-    pub fn ready(&self) -> usize {
-        self.ready
-    }
-
-    /// Others have published so many.
-    pub fn expect(&mut self, published: u32) {
-        self.published = published;
-    }
-
     /// Publications so far.
     pub fn published(&self) -> u32 {
-        self.published
+        self.books.window.published()
     }
 
-    /// Publications that the member who has got least has not got.
+    /// Publications that have not reached every member.
+    pub fn outstanding(&self) -> u32 {
+        self.books.window.outstanding()
+    }
+
+    /// No longer waits for what is outstanding: it is lost.
+    pub fn give_up(&mut self) {
+        self.books.window.give_up();
+    }
+
+    /// Takes note that others have published in the channel, up to this number.
+    pub fn learn(&mut self, published: u32) {
+        self.books.window.learn(published);
+    }
+
+    /// Deliveries that are to come after the last one of each member.
     pub fn missing(&self) -> u64 {
-        self.members.iter().map(|member| u64::from(self.published - member.last)).sum()
+        let published = self.published();
+        self.members.iter().map(|member| u64::from(member.order.behind(published))).sum()
     }
 
-    /// Publishes a payload of `size` bytes, as if at `at` (nanoseconds since 1970).
-    pub fn publish(&mut self, size: usize, at: u64) -> anyhow::Result<()> {
-        self.published += 1;
-        let payload = Marker { sequence: self.published, at }.payload(size);
+    /// Publishes over HTTP on so many connections, also where members could.
+    pub fn post_on(&mut self, connections: usize) -> Result<()> {
+        self.posts = Some(Posts::new(self.plan.address, self.poll.registry().try_clone()?, connections.max(1))?);
+        Ok(())
+    }
+
+    /// Whether publications leave in the order of their numbers: over several HTTP connections they do not.
+    pub fn publishes_in_order(&self) -> bool {
+        self.posts.as_ref().is_none_or(|posts| posts.connections() == 1)
+    }
+
+    /// Publishes a payload of `size` bytes, as if at `at` (nanoseconds since 1970). What members publish goes out at
+    /// the next turn, all together.
+    pub fn publish(&mut self, size: usize, at: u64) -> Result<()> {
+        let payload = Marker { sequence: self.books.window.publish(), at }.payload(size);
         let first = &mut self.members[0];
-        if let Some(message) = self.plan.wire.publish(&first.who, &payload) {
-            let mut out = Vec::with_capacity(size + 128);
-            frame::write_message(&message, &mut out);
-            return first.send(&out);
-        }
-        let request = self.plan.wire.publish_http(&first.who.channel, &payload);
-        let request = request.context("this kind of server takes no publications from clients or over HTTP")?;
         if self.posts.is_none() {
-            self.posts = Some(Posts::new(self.plan.address, self.poll.registry().try_clone()?, posts::CONNECTIONS));
+            if let Some(message) = self.plan.wire.publish(&first.who, &payload) {
+                first.say(&[message]);
+                self.speaks = true;
+                return Ok(());
+            }
+            self.post_on(POSTS)?;
         }
-        match &mut self.posts {
-            Some(posts) => posts.post(&request),
-            None => Ok(()),
-        }
+        let request = self.plan.wire.publish_http(&self.members[0].who.channel, &payload);
+        let request = request.context("this kind of server takes no publications from clients or over HTTP")?;
+        self.posts.as_mut().map_or(Ok(()), |posts| posts.post(&request))
     }
 
-    /// Handles what has come, waiting for it at most so long; answers how many publications that were.
-    pub fn turn(&mut self, wait: Duration) -> anyhow::Result<u64> {
-        let before = self.tally.deliveries;
+    /// Sends what is to be sent, and handles what has come, waiting for it at most so long; answers how many
+    /// publications that were.
+    pub fn turn(&mut self, wait: Duration) -> Result<u64> {
+        let before = self.books.tally.deliveries;
+        if std::mem::take(&mut self.speaks) {
+            self.members[0].flush()?;
+        }
         if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
             && error.kind() != std::io::ErrorKind::Interrupted
         {
@@ -193,55 +221,65 @@ impl Crowd {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             let Token(place) = event.token();
-            match self.members.get_mut(place) {
-                Some(_) => self.attend(place)?,
-                None => self.posts.as_mut().map_or(Ok(()), |posts| posts.attend(place, &mut self.scratch))?,
+            if place < self.members.len() {
+                if let Err(error) = self.attend(place, event.is_read_closed()) {
+                    self.end(place, error)?;
+                }
+            } else if let Some(posts) = &mut self.posts {
+                posts.attend(place, &mut self.scratch, &mut self.books.tally)?;
             }
         }
         self.events = events;
-        Ok(self.tally.deliveries - before)
+        Ok(self.books.tally.deliveries - before)
     }
 
-    fn attend(&mut self, place: usize) -> anyhow::Result<()> {
-        let Self { members, scratch, tally, hint, plan, ready, .. } = self;
+    fn attend(&mut self, place: usize, closed: bool) -> Result<()> {
+        let Self { members, scratch, books, plan, ready, .. } = self;
         let member = &mut members[place];
-        if member.state == State::Connecting {
-            member.begin(&plan.wire)?;
+        match member.state {
+            State::Ended => return Ok(()),
+            State::Connecting => return member.begin(&*plan.wire),
+            State::Upgrading | State::Joining | State::Ready => member.flush()?,
         }
-        loop {
-            let (begin, count) = match member.read(scratch)? {
-                Some(count) => count,
-                None => return Ok(()),
-            };
+        while let Some((count, is_all)) = member.read(scratch)? {
             let was_ready = member.state == State::Ready;
-            let used = member.hear(&scratch[begin..begin + count], plan, tally, hint)?;
-            member.keep(&scratch[begin + used..begin + count]);
+            let used = member.hear(&scratch[..count], &*plan.wire, books)?;
+            member.keep(&scratch[used..count]);
             if !was_ready && member.state == State::Ready {
                 *ready += 1;
+                books.window.join();
             }
-            if count < READ / 2 {
-                return Ok(());
+            // A read that leaves room has taken all; only the end may come after it.
+            if is_all && !closed {
+                break;
             }
+        }
+        Ok(())
+    }
+
+    /// A connection that ends before it is subscribed is an error; later, it is told and costs what it misses.
+    fn end(&mut self, place: usize, how: anyhow::Error) -> Result<()> {
+        let member = &mut self.members[place];
+        let number = member.who.number;
+        match std::mem::replace(&mut member.state, State::Ended) {
+            State::Ready => {
+                self.books.window.leave();
+                let tally = &mut self.books.tally;
+                tally.ended += 1;
+                tally.ended_how.get_or_insert_with(|| format!("connection {number}: {how:#}"));
+                Ok(())
+            }
+            state => Err(how.context(format!("connection {number} gets no further than {state:?}"))),
         }
     }
 
-    /// Closes all connections at once, without a word.
+    /// Closes all connections at once, without a word: what dropping it does.
     pub fn hang_up(self) {
         drop(self);
     }
 
-    /// The server has ended: takes what it has still sent, and answers each member's last publication.
-    pub fn survive(mut self) -> Vec<u32> {
-        let end = Instant::now() + STALL;
-        for place in 0..self.members.len() {
-            // Ends with the error that nobody is there any more.
-            while self.attend(place).is_ok() && Instant::now() < end {}
-        }
-        self.members.iter().map(|member| member.last).collect()
-    }
-
     /// Lets the crowd be for a while: answers what has to be answered.
-    pub fn idle(&mut self, time: Duration) -> anyhow::Result<()> {
+    pub fn idle(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             self.turn(left.min(Duration::from_millis(100)))?;
@@ -250,9 +288,9 @@ impl Crowd {
     }
 
     /// Waits until everybody has got everything that was published, at most so long; false if not.
-    pub fn settle(&mut self, patience: Duration) -> anyhow::Result<bool> {
+    pub fn settle(&mut self, patience: Duration) -> Result<bool> {
         let end = Instant::now() + patience;
-        while self.missing() > 0 {
+        while self.outstanding() > 0 {
             if Instant::now() >= end {
                 return Ok(false);
             }
@@ -262,8 +300,14 @@ impl Crowd {
     }
 }
 
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.members.iter().for_each(Member::hang_up);
+    }
+}
+
 /// Runs crowds until `done`, giving each its turn; for experiments with several servers.
-pub fn turn_all(crowds: &mut [&mut Crowd], mut done: impl FnMut() -> bool, deadline: Duration) -> anyhow::Result<()> {
+pub fn turn_all(crowds: &mut [&mut Crowd], mut done: impl FnMut() -> bool, deadline: Duration) -> Result<()> {
     let end = Instant::now() + deadline;
     while !done() {
         if Instant::now() >= end {

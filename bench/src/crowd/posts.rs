@@ -1,199 +1,168 @@
-//! HTTP connections that publish: kept alive as long as the server likes, one request at a time on each.
+//! HTTP connections that publish: kept alive where the server keeps them, one request at a time on each.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
-use memchr::memmem;
+use anyhow::{Context, Result, ensure};
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Interest, Registry, Token};
 
+use super::answer::Answer;
+use super::tally::Tally;
 use crate::wire::Request;
 
-/// Connections, and so requests under way, at most.
-pub const CONNECTIONS: usize = 16;
-
 /// Tokens of the crowd's members end below.
-const FIRST: usize = 1 << 40;
+pub(super) const FIRST: usize = 1 << 40;
 
 /// Requests that wait for a connection.
 const WAITING_MAX: usize = 4096;
 
-/// Bytes of an answer to a publication.
-const ANSWER_MAX: usize = 64 * 1024;
-
 pub(super) struct Posts {
     address: SocketAddr,
     registry: Registry,
-    connections: Vec<Connection>,
+    links: Vec<Link>,
+    /// Links without a request.
     free: Vec<usize>,
     waiting: VecDeque<Vec<u8>>,
-    connections_max: usize,
-    answered: u64,
 }
 
-#[derive(Default)]
-struct Connection {
-    /// None while the server has closed it.
-    socket: Option<TcpStream>,
-    asked: bool,
+struct Link {
+    socket: TcpStream,
+    request: Vec<u8>,
+    /// How much of the request is sent.
+    sent: usize,
+    begun: Instant,
     answer: Vec<u8>,
 }
 
 impl Posts {
-    pub(super) fn new(address: SocketAddr, registry: Registry, connections_max: usize) -> Self {
-        let (connections, free, waiting) = Default::default();
-        Self { address, registry, connections, free, waiting, connections_max, answered: 0 }
-    }
-
-    pub(super) fn post(&mut self, request: &Request) -> anyhow::Result<()> {
-        let Request { method, path, headers, body } = request;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n", body.len());
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        head += "\r\n";
-        let bytes = [head.as_bytes(), body].concat();
-        if let Some(free) = self.free.pop() {
-            return self.send(free, &bytes);
-        }
-        if self.connections.len() < self.connections_max {
-            self.connections.push(Connection::default());
-            return self.send(self.connections.len() - 1, &bytes);
-        }
-        ensure!(self.waiting.len() < WAITING_MAX, "the server takes publications too slowly over HTTP");
-        self.waiting.push_back(bytes);
-        Ok(())
-    }
-
-    fn send(&mut self, place: usize, bytes: &[u8]) -> anyhow::Result<()> {
-        let connection = &mut self.connections[place];
-        if connection.socket.is_none() {
-            let socket =
-                std::net::TcpStream::connect(self.address).context("no connection for publishing over HTTP")?;
-            socket.set_nodelay(true)?;
-            socket.set_nonblocking(true)?;
-            let socket = connection.socket.insert(TcpStream::from_std(socket));
-            self.registry.register(socket, Token(FIRST + place), Interest::READABLE)?;
-        }
-        connection.asked = true;
-        let socket = connection.socket.as_mut().context("a connection is there")?;
-        let written = socket.write(bytes).context("publishing over HTTP")?;
-        ensure!(written == bytes.len(), "a request of {} bytes did not fit into the socket", bytes.len());
-        Ok(())
-    }
-
-    /// Something has come on a connection.
-    pub(super) fn attend(&mut self, token: usize, scratch: &mut [u8]) -> anyhow::Result<()> {
-        let Some(place) = token.checked_sub(FIRST) else { return Ok(()) };
-        let connection = &mut self.connections[place];
-        let Some(socket) = &mut connection.socket else { return Ok(()) };
-        match socket.read(scratch) {
-            Ok(0) if connection.asked => bail!("the server closed a connection without an answer to a publication"),
-            Ok(0) => {
-                connection.socket = None;
-                return Ok(());
-            }
-            Ok(count) => connection.answer.extend_from_slice(&scratch[..count]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error).context("publishing over HTTP"),
-        }
-        let Some(answer) = Answer::read(&connection.answer)? else { return Ok(()) };
-        ensure!(answer.good, "the server refused a publication: {}", String::from_utf8_lossy(&connection.answer));
-        connection.answer.clear();
-        connection.asked = false;
-        if answer.last {
-            connection.socket = None;
-        }
-        self.answered += 1;
-        match self.waiting.pop_front() {
-            Some(bytes) => self.send(place, &bytes),
-            None => {
-                self.free.push(place);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// What has to be known of an answer that is all here.
-#[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    good: bool,
-    /// The server closes the connection.
-    last: bool,
-}
-
-impl Answer {
-    /// None if it is not all here.
-    fn read(bytes: &[u8]) -> anyhow::Result<Option<Self>> {
-        ensure!(bytes.len() < ANSWER_MAX, "the server's answer to a publication does not end");
-        let Some(end) = memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        let body = &bytes[end + 4..];
-        let whole = match header("content-length") {
-            Some(length) => body.len() >= length.trim().parse().context("an answer with a strange Content-Length")?,
-            None if header("transfer-encoding").is_some() => body.ends_with(b"0\r\n\r\n"),
-            None => true,
+    /// Opens so many connections.
+    pub(super) fn new(address: SocketAddr, registry: Registry, connections: usize) -> Result<Self> {
+        let mut posts = Self {
+            address,
+            registry,
+            links: Vec::with_capacity(connections),
+            free: (0..connections).rev().collect(),
+            waiting: VecDeque::new(),
         };
-        let good = head.starts_with("http/1.1 2");
-        Ok(whole.then(|| Self { good, last: header("connection").is_some_and(|value| value.trim() == "close") }))
-    }
-}
-
-/// HTTP connections to one server that publish, without a crowd.
-pub struct Poster {
-    poll: Poll,
-    events: Events,
-    posts: Posts,
-    posted: u64,
-    scratch: Vec<u8>,
-}
-
-impl Poster {
-    /// At most so many connections, opened when there is something to be published.
-    pub fn new(address: SocketAddr, connections_max: usize) -> anyhow::Result<Self> {
-        let poll = Poll::new()?;
-        let posts = Posts::new(address, poll.registry().try_clone()?, connections_max);
-        Ok(Self { poll, events: Events::with_capacity(64), posts, posted: 0, scratch: vec![0; ANSWER_MAX] })
-    }
-
-    /// Publishes on a connection that has nothing under way, or waits for one.
-    pub fn post(&mut self, request: &Request) -> anyhow::Result<()> {
-        self.posted += 1;
-        self.posts.post(request)
-    }
-
-    /// Publications that have been answered.
-    pub fn answered(&self) -> u64 {
-        self.posts.answered
-    }
-
-    /// Publications that wait for a connection.
-    pub fn waiting(&self) -> usize {
-        self.posts.waiting.len()
-    }
-
-    /// Publications that have not been answered.
-    pub fn under_way(&self) -> u64 {
-        self.posted - self.posts.answered
-    }
-
-    /// Takes what has come, waiting for it at most so long.
-    pub fn turn(&mut self, wait: Duration) -> anyhow::Result<()> {
-        if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
-            && error.kind() != ErrorKind::Interrupted
-        {
-            return Err(error.into());
+        for place in 0..connections {
+            let socket = posts.dial(place)?;
+            let begun = Instant::now();
+            posts.links.push(Link { socket, request: Vec::new(), sent: 0, begun, answer: Vec::new() });
         }
-        for event in &self.events {
-            self.posts.attend(event.token().0, &mut self.scratch)?;
+        Ok(posts)
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Requests that wait for a connection.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn dial(&self, place: usize) -> Result<TcpStream> {
+        let mut socket = TcpStream::connect(self.address).context("no connection for publishing over HTTP")?;
+        socket.set_nodelay(true)?;
+        self.registry.register(&mut socket, Token(FIRST + place), Interest::READABLE | Interest::WRITABLE)?;
+        Ok(socket)
+    }
+
+    /// Sends a request on a connection that is free, or as soon as one is.
+    pub(super) fn post(&mut self, request: &Request) -> Result<()> {
+        ensure!(self.waiting.len() < WAITING_MAX, "the server takes publications too slowly over HTTP");
+        self.waiting.push_back(bytes(request));
+        match self.free.pop() {
+            Some(place) => self.next(place),
+            None => Ok(()),
+        }
+    }
+
+    fn next(&mut self, place: usize) -> Result<()> {
+        let Some(request) = self.waiting.pop_front() else {
+            self.free.push(place);
+            return Ok(());
+        };
+        let link = &mut self.links[place];
+        (link.request, link.sent, link.begun) = (request, 0, Instant::now());
+        link.send()
+    }
+
+    /// Something has happened at a connection.
+    pub(super) fn attend(&mut self, token: usize, scratch: &mut [u8], tally: &mut Tally) -> Result<()> {
+        let Some(place) = token.checked_sub(FIRST) else { return Ok(()) };
+        let link = &mut self.links[place];
+        link.send()?;
+        let mut ends = link.receive(scratch)?;
+        let is_answered = match Answer::read(&link.answer)? {
+            Some(answer) => {
+                ends |= answer.closes;
+                link.answer.clear();
+                link.request.clear();
+                tally.answered += 1;
+                tally.answering.add(u64::try_from(link.begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                true
+            }
+            None => false,
+        };
+        if ends {
+            // A request without an answer goes out once more.
+            ensure!(link.answer.is_empty(), "the server ends a connection in the middle of an answer over HTTP");
+            link.sent = 0;
+            self.registry.deregister(&mut self.links[place].socket)?;
+            self.links[place].socket = self.dial(place)?;
+        }
+        if is_answered { self.next(place) } else { Ok(()) }
+    }
+}
+
+impl Link {
+    fn send(&mut self) -> Result<()> {
+        while self.sent < self.request.len() {
+            match self.socket.write(&self.request[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // One that is closed is noticed when it is read.
+                Err(error) if is_later(&error) || is_end(&error) => break,
+                Err(error) => return Err(error).context("cannot publish over HTTP"),
+            }
         }
         Ok(())
     }
+
+    /// True if the connection has ended.
+    fn receive(&mut self, scratch: &mut [u8]) -> Result<bool> {
+        loop {
+            match self.socket.read(scratch) {
+                Ok(0) => return Ok(true),
+                Ok(count) => self.answer.extend_from_slice(&scratch[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_later(&error) => return Ok(false),
+                Err(error) if is_end(&error) => return Ok(true),
+                Err(error) => return Err(error).context("cannot publish over HTTP"),
+            }
+        }
+    }
+}
+
+fn is_later(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
+}
+
+fn is_end(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
+fn bytes(request: &Request) -> Vec<u8> {
+    let mut head = format!("{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\n", request.method, request.path);
+    for (name, value) in &request.headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", request.body.len());
+    [head.as_bytes(), &request.body].concat()
 }
 
 #[cfg(test)]
@@ -201,16 +170,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_whole_or_waited_for() {
-        let answers: [(&[u8], bool, bool); 4] = [
-            (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", true, false),
-            (b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", true, true),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", true, false),
-            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", false, false),
-        ];
-        for (bytes, good, last) in answers {
-            assert_eq!(Answer::read(bytes).unwrap(), Some(Answer { good, last }));
-            assert_eq!(Answer::read(&bytes[..bytes.len() - 1]).unwrap(), None);
-        }
+    fn a_request_says_how_long_its_body_is() {
+        let request = Request {
+            method: "POST",
+            path: "/p".to_owned(),
+            headers: vec![("X-A".to_owned(), "b".to_owned())],
+            body: b"{}".to_vec(),
+        };
+        let expected = b"POST /p HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: b\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(bytes(&request), expected);
     }
 }

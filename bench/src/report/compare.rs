@@ -14,7 +14,7 @@ pub const OURS: &str = "fanfare";
 pub const FLOOR: &str = "floor";
 
 /// What every delivery counts, and nobody should have any of.
-const FAULTS: [&str; 3] = [measure::LOST, measure::DUPLICATED, measure::MISORDERED];
+pub const FAULTS: [&str; 3] = [measure::LOST, measure::DUPLICATED, measure::MISORDERED];
 
 /// All servers of a setting, the best first; none if nobody was measured.
 pub fn table(record: &Record, section: &Section) -> Option<Table> {
@@ -157,7 +157,6 @@ pub fn growth_plot(record: &Record, windows: &[usize], measure: Measure) -> Opti
         title: "Cost of a delivery by number of subscribers".into(),
         subtitle: format!("{}; less is better, and flat is good", of_server(measure)),
         x_label: "subscribers of the channel, logarithmic".into(),
-        unit: measure.unit,
         lines,
     };
     (!plot.lines.is_empty()).then(|| plot.svg())

@@ -81,6 +81,27 @@ pub const BUILT: Measure = less(measure::BUILT_S, "built up", Unit::Seconds);
 /// How long the whole took.
 pub const TOOK: Measure = less(measure::TOOK_S, "took", Unit::Seconds);
 
+/// All of them, the foremost first.
+pub const ALL: [Measure; 17] = [
+    CPU_PER_DELIVERY,
+    DELIVERIES,
+    MEMORY,
+    CPU_PER_CONNECT,
+    CPU_PER_PUBLISH,
+    CONNECTIONS,
+    CONNECTS,
+    PUBLISHES,
+    P50,
+    P99,
+    P999,
+    P99_BEFORE,
+    KERNEL,
+    IDLE_CPU,
+    REDIS_CPU,
+    BUILT,
+    TOOK,
+];
+
 impl Measure {
     /// With the unit, as the head of a column.
     pub fn head(&self) -> String {

@@ -11,7 +11,11 @@ mod record;
 mod section;
 mod stats;
 mod table;
+mod terminal;
 
 pub use page::{PageArgs, write_page};
-pub use record::{Ended, LeftOut, Record, Run};
-pub use section::{SECTIONS, Section, fanout_setting};
+pub use record::{LeftOut, Record};
+#[cfg(test)]
+pub use section::SECTIONS;
+pub use section::{GROWTH, fanout_setting};
+pub use terminal::{in_short, tables};

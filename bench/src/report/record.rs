@@ -154,12 +154,25 @@ impl Record {
         servers
     }
 
-    /// Runs of a setting that came to nothing.
-    pub fn failures<'a>(&'a self, setting: &'a str) -> impl Iterator<Item = (&'a Run, &'a str)> {
-        self.of_setting(setting).filter_map(|run| match &run.ended {
+    /// Runs that came to nothing, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&Run, &str)> {
+        self.runs.iter().filter_map(|run| match &run.ended {
             Ended::Failed(why) => Some((run, why.as_str())),
             Ended::Outcome(_) => None,
         })
+    }
+
+    /// The same as if those runs had not been tried.
+    pub fn without_failures(mut self) -> Self {
+        self.runs.retain(|run| matches!(run.ended, Ended::Outcome(_)));
+        self
+    }
+
+    /// Takes over the settings that `other` has measured, in place of its own runs of them.
+    pub fn replace_settings(&mut self, other: Self) {
+        self.runs.retain(|run| other.runs.iter().all(|theirs| theirs.setting != run.setting));
+        self.left_out.extend(other.left_out.into_iter().filter(|left_out| left_out.setting.is_some()));
+        self.runs.extend(other.runs);
     }
 
     fn of_setting<'a, 'b>(&'a self, setting: &'b str) -> impl Iterator<Item = &'a Run> + use<'a, 'b> {
@@ -239,12 +252,27 @@ pub mod tests {
     }
 
     #[test]
+    fn settings_that_were_measured_again_take_the_place_of_the_old() {
+        let mut old = record();
+        old.push("b", "fanfare", 1, Ok(outcome("fanfare", &[("x", 1.0)])));
+        let mut new = Record::default();
+        new.push("b", "fanfare", 1, Ok(outcome("fanfare", &[("x", 2.0)])));
+        new.push("c", "fanfare", 1, Ok(outcome("fanfare", &[("x", 3.0)])));
+        old.replace_settings(new);
+        assert_eq!(old.values("b", "fanfare", "x"), [(1, 2.0)]);
+        assert_eq!(old.values("c", "fanfare", "x"), [(1, 3.0)]);
+        assert_eq!(old.servers("a"), ["floor", "fanfare"]);
+        assert_eq!(old.clone().without_failures().failures().count(), 0);
+        assert_eq!(old.failures().count(), 1);
+    }
+
+    #[test]
     fn failed_runs_are_told_apart() {
         let record = record();
         assert!(record.has("a", "fanfare", 1));
         assert!(!record.has("a", "fanfare", 2));
         assert_eq!(record.servers("a"), ["floor", "fanfare"]);
-        assert_eq!(record.failures("a").map(|(run, why)| (run.number, why)).collect::<Vec<_>>(), [(2, "outer: inner")]);
+        assert_eq!(record.failures().map(|(run, why)| (run.number, why)).collect::<Vec<_>>(), [(2, "outer: inner")]);
         let ratio = record.ratio("a", "fanfare", "floor", figure::CPU_PER_DELIVERY).unwrap();
         assert!((ratio.median - 4.0 / 8.1235).abs() < 1e-9);
         assert_eq!(ratio.runs, 1);

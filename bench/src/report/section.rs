@@ -34,6 +34,9 @@ pub enum Drawing {
 /// Numbers of subscribers at which the growth of costs is measured.
 pub const GROWTH: [usize; 4] = [64, 1_000, 9_000, 19_000];
 
+/// Publications outstanding at which it is measured, and how a reader is told.
+pub const GROWTH_WINDOWS: [(usize, &str); 2] = [(1, "one publication at a time"), (32, "32 in flight")];
+
 /// Key of a fan-out with this many publications outstanding and this many subscribers.
 pub fn fanout_setting(window: usize, subscribers: usize) -> String {
     format!("fanout-w{window}-{subscribers}")

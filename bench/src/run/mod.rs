@@ -2,9 +2,13 @@
 
 pub mod connect;
 pub mod cross;
+pub mod fair;
 pub mod fanout;
 pub mod idle;
+pub mod meter;
+pub mod pace;
 pub mod publish;
+pub mod quiet;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,8 +19,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use crate::crowd::Plan;
-use crate::outcome::Outcome;
+use crate::crowd::tally::Tally;
+use crate::crowd::{Crowd, Plan};
+use crate::outcome::{Outcome, measure};
 use crate::server::{self, SECRET, Server, Setup};
 use crate::wire::{self, Wire};
 
@@ -76,7 +81,7 @@ impl Target {
         }
     }
 
-    /// Starts one of `nodes` servers on one Redis; the second has ports of its own.
+    /// Starts one of `nodes` servers on one Redis; each has ports of its own.
     pub fn start_on(&self, redis_url: &str, node: u16, nodes: usize) -> anyhow::Result<Server> {
         ensure!(self.pid.is_none(), "servers on a Redis are started here: leave out --address and --pid");
         ensure!(!self.server.starts_with("floor"), "the floor knows no Redis: give another --server");
@@ -86,7 +91,7 @@ impl Target {
 
     /// Where a Redis of our own listens, beside the servers.
     pub fn redis_port(&self) -> u16 {
-        self.port + 8
+        self.port + 6
     }
 
     /// How the server is spoken to.
@@ -110,6 +115,7 @@ impl Target {
             members,
             first: 0,
             at_once: self.at_once,
+            has: 0,
         })
     }
 
@@ -117,5 +123,29 @@ impl Target {
     pub fn outcome(&self, experiment: &str) -> Outcome {
         let version = if self.server.starts_with("floor") { String::new() } else { server::version(&self.server) };
         Outcome { experiment: experiment.to_owned(), server: self.server.clone(), version, ..Outcome::default() }
+    }
+}
+
+/// Notes how long publications took.
+pub fn note_latency(outcome: &mut Outcome, tally: &Tally) {
+    for (name, share) in
+        [(measure::LATENCY_P50_MS, 0.5), (measure::LATENCY_P99_MS, 0.99), (measure::LATENCY_P999_MS, 0.999)]
+    {
+        outcome.found(name, tally.latency.quantile_ms(share));
+    }
+}
+
+/// Notes what did not come as it was published, when no more is to come.
+pub fn note_losses(outcome: &mut Outcome, crowd: &Crowd) {
+    let tally = crowd.tally();
+    outcome.found(measure::LOST, (tally.passed_over + crowd.missing()) as f64);
+    outcome.found(measure::DUPLICATED, tally.duplicated as f64);
+    if crowd.publishes_in_order() {
+        outcome.found(measure::MISORDERED, tally.misordered as f64);
+    } else {
+        outcome.remarks.push("published over several HTTP connections, which have no order among them".to_owned());
+    }
+    if let Some(how) = &tally.ended_how {
+        outcome.remarks.push(format!("{} connections ended, the first of them: {how}", tally.ended));
     }
 }

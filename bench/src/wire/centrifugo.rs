@@ -77,6 +77,11 @@ impl Wire for Centrifugo {
         if places.is_empty() { heard } else { Heard::Publications(places) }
     }
 
+    fn pong(&self, message: &[u8]) -> Option<Message> {
+        let has_ping = message.ends_with(b"\n{}") || message.starts_with(b"{}\n");
+        has_ping.then(|| text("{}".to_owned()))
+    }
+
     fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message> {
         let head = format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"{}","data":"#, who.channel);
         Some(Message::Text([head.as_bytes(), payload, b"}}"].concat()))
@@ -155,6 +160,15 @@ mod tests {
         let message = [push(r#"{"a":1}"#), r#"{"id":3,"publish":{}}"#.to_owned(), push("\"b\"")].join("\n");
         let Heard::Publications(places) = hear(&message) else { panic!("not heard") };
         assert_eq!(places.into_iter().map(|place| &message[place]).collect::<Vec<_>>(), [r#"{"a":1}"#, "\"b\""]);
+    }
+
+    #[test]
+    fn a_ping_beside_publications_is_answered() {
+        let push = r#"{"push":{"channel":"room","pub":{"data":{}}}}"#;
+        let pong = Some(text("{}".to_owned()));
+        assert_eq!(centrifugo().pong(push.as_bytes()), None);
+        assert_eq!(centrifugo().pong(format!("{push}\n{{}}").as_bytes()), pong);
+        assert_eq!(centrifugo().pong(format!("{{}}\n{push}").as_bytes()), pong);
     }
 
     #[test]

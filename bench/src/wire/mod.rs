@@ -2,6 +2,7 @@
 //! Pure: bytes in, bytes out. The crowd owns sockets and WebSocket frames; a wire knows what is in them.
 
 pub mod centrifugo;
+pub mod many;
 pub mod nats;
 pub mod nchan;
 pub mod plain;
@@ -94,11 +95,23 @@ pub trait Wire: Send + Sync {
         false
     }
 
+    /// The answer to a ping of the protocol's own that came in one message with publications: such a message is
+    /// not given to [`Wire::hear`]. None if there is no ping in it.
+    fn pong(&self, _message: &[u8]) -> Option<Message> {
+        None
+    }
+
     /// A publication over a member's own WebSocket; none if this kind of server takes none there.
     fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message>;
 
     /// A publication over HTTP; none if this kind of server has no such API.
     fn publish_http(&self, channel: &str, payload: &[u8]) -> Option<Request>;
+}
+
+/// The same for members with so many channels each; none where a member has one channel only.
+pub fn many_by_name(server: &str, each: usize) -> Option<Arc<dyn Wire>> {
+    let speaks = matches!(server, "fanfare" | "centrifugo");
+    speaks.then(|| Arc::new(many::Many { wire: centrifugo::Centrifugo { api_key: API_KEY.to_owned() }, each }) as _)
 }
 
 /// The wire of a server by the name of its script; none if nobody is called so.

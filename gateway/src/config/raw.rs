@@ -182,8 +182,8 @@ section! {
         header_timeout: Duration, default "5s";
         /// How large a request's head may be.
         header_size_limit: ByteSize, default "16KiB";
-        /// Read buffer of each connection. Small, because most connections are idle.
-        read_buffer: ByteSize, default "1KiB";
+        /// How much is read from a socket at once. Each thread has such a buffer; a connection at rest has none.
+        read_buffer: ByteSize, default "16KiB";
         /// How much is gathered before one write to a socket.
         write_buffer: ByteSize, default "16KiB";
     }

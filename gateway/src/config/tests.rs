@@ -82,7 +82,7 @@ fn defaults_of_serve() {
     assert_eq!(server.node_name, "host-1");
     assert_eq!(server.connections_max, 100_000 - 512);
     assert_eq!((server.header_timeout, server.header_size_limit), (s(5), ByteSize::kib(16)));
-    assert_eq!((server.read_buffer, server.write_buffer), (ByteSize::kib(1), ByteSize::kib(16)));
+    assert_eq!((server.read_buffer, server.write_buffer), (ByteSize::kib(16), ByteSize::kib(16)));
 
     assert!(!client.insecure && !client.allow_anonymous);
     assert!(client.allowed_origins.is_empty() && client.token_query_parameter.is_none());

@@ -125,13 +125,25 @@ impl Writers {
         self.list.lock().held = true;
     }
 
-    /// Lets writers go.
+    /// Lets writers go. What is little is written at once: waking somebody would cost more.
     pub fn release(&self) {
         let mut list = self.list.lock();
         list.held = false;
-        if list.needs_help() {
-            self.more.notify_one();
+        if list.outboxes == 0 || list.busy > 0 || list.outboxes > SLICE {
+            if list.needs_help() {
+                self.more.notify_one();
+            }
+            return;
         }
+        list.busy += 1;
+        drop(list);
+        // As many jobs as there were outboxes, at most.
+        for _ in 0..SLICE {
+            if !self.write_slice() {
+                break;
+            }
+        }
+        self.rest();
     }
 
     /// Writes until told to stop. Several may run.
@@ -142,19 +154,30 @@ impl Writers {
                 () = self.more.notified() => {}
             }
             self.list.lock().busy += 1;
-            while let Some((slice, generation)) = self.take() {
-                slice.iter().for_each(Outbox::flush);
-                if let Some(generation) = generation {
-                    self.done(generation);
-                }
+            while self.write_slice() {
                 tokio::task::yield_now().await;
             }
-            // What came between the last look and this one was left to us: look again.
-            let mut list = self.list.lock();
-            list.busy -= 1;
-            if list.needs_help() {
-                self.more.notify_one();
-            }
+            self.rest();
+        }
+    }
+
+    /// Writes a slice; false if there was none.
+    fn write_slice(&self) -> bool {
+        let Some((slice, ended)) = self.take() else { return false };
+        slice.iter().for_each(Outbox::flush);
+        if let Some(generation) = ended {
+            self.done(generation);
+        }
+        true
+    }
+
+    /// One that was at work rests. What came between its last look and this was left to it: somebody has to
+    /// look again.
+    fn rest(&self) {
+        let mut list = self.list.lock();
+        list.busy -= 1;
+        if list.needs_help() {
+            self.more.notify_one();
         }
     }
 

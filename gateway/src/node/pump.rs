@@ -21,7 +21,12 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
         let writers = node.parts.hub.writers();
         for event in burst.drain(..) {
             // Else a burst would fill the outboxes of those who would have read it in time.
-            writers.keep_up(node.parts.page_size).await;
+            tokio::select! {
+                biased;
+                () = writers.keep_up(node.parts.page_size) => {}
+                // Writers end, too: there may be nobody left to wait for.
+                () = stop.cancelled() => return,
+            }
             writers.hold();
             handle(&node, event);
         }

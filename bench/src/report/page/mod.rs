@@ -15,10 +15,11 @@ use super::record::Record;
 /// `fanfare-bench page`.
 #[derive(Clone, Debug, Args)]
 pub struct PageArgs {
-    /// The record to make it of: `target/bench/suite.json` after a suite, or the page's own data.
+    /// The record to make it of: target/bench/suite.json after a suite, or the page's own data. Of several, a later
+    /// one takes the place of an earlier one in those settings that it has
     #[arg(long, value_name = "FILE", default_value = "docs/performance/data.json")]
-    from: PathBuf,
-    /// Where performance.md and the folder performance/ are.
+    from: Vec<PathBuf>,
+    /// Where performance.md and the folder performance/ are
     #[arg(long, value_name = "FOLDER", default_value = "docs")]
     docs: PathBuf,
 }
@@ -34,7 +35,11 @@ struct Page {
 /// # Errors
 /// When the record cannot be read or a file cannot be written.
 pub fn write_page(args: &PageArgs) -> Result<()> {
-    let record = Record::load(&args.from)?;
+    let mut records = args.from.iter().map(|path| Record::load(path));
+    let mut record = records.next().context("a page needs a record: --from")??;
+    for later in records {
+        record.replace_settings(later?);
+    }
     let page = Page::of(&record, &findings(&args.docs)?)?;
     remove_plots(&args.docs.join(FOLDER))?;
     for (path, text) in &page.files {

@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use super::goals::{self, Goal};
 use crate::report::compare::{self, OURS};
-use crate::report::figure::{self, Measure};
-use crate::report::record::{Ended, Record};
-use crate::report::section::{SECTIONS, Section};
+use crate::report::figure;
+use crate::report::record::{Ended, Record, Run};
+use crate::report::section::{GROWTH_WINDOWS, SECTIONS, Section};
 use crate::report::table::Table;
 
 /// File names and drawings.
@@ -82,22 +82,27 @@ fn growth(record: &Record, plots: &mut Plots) -> Option<String> {
         "CPU per delivery as the channel grows. A bare loop gets dearer, too, as sockets no longer fit into \
                     the caches: the ratio is what should stay.\n"
             .to_owned();
-    let per_window = |(window, told): (usize, &str), measure: Measure| {
-        let table = compare::growth_table(record, window, measure)?;
-        Some(format!("\n{told}:\n\n{}", table.markdown()))
+    let per_window = |(window, title): (usize, &str)| {
+        let table = compare::growth_table(record, window, figure::CPU_PER_DELIVERY)?;
+        Some(format!("\n{}:\n\n{}", capital(title), table.markdown()))
     };
-    let windows = [(1, "One publication at a time"), (32, "32 in flight")];
-    let tables: Vec<String> =
-        windows.into_iter().filter_map(|window| per_window(window, figure::CPU_PER_DELIVERY)).collect();
+    let tables: Vec<String> = GROWTH_WINDOWS.into_iter().filter_map(per_window).collect();
     if tables.is_empty() {
         return None;
     }
     text.push_str(&tables.concat());
-    if let Some(svg) = compare::growth_plot(record, &[1, 32], figure::CPU_PER_DELIVERY) {
+    let windows = GROWTH_WINDOWS.map(|(window, _)| window);
+    if let Some(svg) = compare::growth_plot(record, &windows, figure::CPU_PER_DELIVERY) {
         let _ = write!(text, "\n{}", image("growth", "Cost of a delivery by number of subscribers"));
         plots.push(("growth.svg".to_owned(), svg));
     }
     Some(text)
+}
+
+/// At the beginning of a sentence.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn image(name: &str, title: &str) -> String {
@@ -152,13 +157,10 @@ fn who(record: &Record) -> String {
 }
 
 fn failed(record: &Record) -> Option<String> {
-    let mut text = String::new();
-    for section_run in &record.runs {
-        if let Ended::Failed(why) = &section_run.ended {
-            let (server, setting, number) = (&section_run.server, &section_run.setting, section_run.number);
-            let _ = writeln!(text, "- {server} in `{setting}`, run {number}: {}", why.replace('\n', " "));
-        }
-    }
+    let line = |(run, why): (&Run, &str)| {
+        format!("- {} in `{}`, run {}: {}\n", run.server, run.setting, run.number, why.replace('\n', " "))
+    };
+    let text: String = record.failures().map(line).collect();
     (!text.is_empty()).then_some(text)
 }
 

@@ -57,12 +57,12 @@ impl Dots {
     fn scale(&self, from: f64, to: f64) -> Scale {
         let all = || self.rows.iter().flat_map(|row| row.spreads.iter().flatten());
         // Whiskers are drawn for single dots only: they alone need the room.
-        let (low, high): (fn(&Spread) -> f64, fn(&Spread) -> f64) = match self.series.len() {
-            1 => (|spread| spread.min, |spread| spread.max),
-            _ => (|spread| spread.median, |spread| spread.median),
+        let ends = |spread: &Spread| match self.series.len() {
+            1 => (spread.min, spread.max),
+            _ => (spread.median, spread.median),
         };
-        let low = all().map(low).fold(f64::INFINITY, f64::min);
-        let high = all().map(high).fold(0.0, f64::max);
+        let low = all().map(|spread| ends(spread).0).fold(f64::INFINITY, f64::min);
+        let high = all().map(|spread| ends(spread).1).fold(0.0, f64::max);
         Scale::logarithmic(if low.is_finite() { low } else { 1.0 }, high.max(low.min(1.0)), from, to)
     }
 
@@ -125,7 +125,7 @@ mod tests {
         let row = |label: &str, role, values: [Option<f64>; 3]| Row {
             label: label.into(),
             role,
-            spreads: values.map(|value| Spread::of(value)).to_vec(),
+            spreads: values.map(Spread::of).to_vec(),
         };
         let plot = Dots {
             title: "t".into(),

@@ -2,7 +2,7 @@
 
 use super::canvas::{Anchor, Canvas, EDGE, Role, WIDTH, text_width};
 use super::scale::Scale;
-use crate::report::figure::{self, Unit};
+use crate::report::figure;
 use crate::report::stats::Spread;
 
 /// One line.
@@ -25,8 +25,6 @@ pub struct Lines {
     pub subtitle: String,
     /// What goes to the right.
     pub x_label: String,
-    /// Of what goes upwards.
-    pub unit: Unit,
     /// In the order of the legend.
     pub lines: Vec<Line>,
 }
@@ -110,13 +108,7 @@ mod tests {
             role: Role::Floor,
             points: vec![point(64.0, 8.0), point(1_000.0, 8.7), point(19_000.0, 12.2)],
         };
-        let plot = Lines {
-            title: "t".into(),
-            subtitle: "s".into(),
-            x_label: "subscribers".into(),
-            unit: Unit::Microseconds,
-            lines: vec![line],
-        };
+        let plot = Lines { title: "t".into(), subtitle: "s".into(), x_label: "subscribers".into(), lines: vec![line] };
         let svg = plot.svg();
         let drawn = svg.lines().find(|line| line.starts_with("<polyline")).unwrap();
         let points: Vec<(f64, f64)> = drawn

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use clap::Args;
 
-use super::Target;
+use super::{Target, note_latency};
 use crate::crowd::marker;
 use crate::crowd::tally::Tally;
+use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
 use crate::redis::Redis;
 use raw::Raw;
@@ -66,16 +67,16 @@ pub fn run(args: &CrossArgs) -> anyhow::Result<Outcome> {
     outcome.ask("count", args.count as f64);
     outcome.ask("payload", args.payload as f64);
     let redis = Redis::start(args.target.redis_port())?;
-    let a = args.target.start_on(&redis.url(), 0, 2)?;
-    let b = args.target.start_on(&redis.url(), 1, 2)?;
+    let a = args.target.start_on(&redis.url, 0, 2)?;
+    let b = args.target.start_on(&redis.url, 1, 2)?;
     let mut served = Served::connect(&args.target, &a, &b)?;
-    let mut raw = Raw::connect(redis.address())?;
+    let mut raw = Raw::connect(redis.address)?;
     outcome.remarks.extend(served.remark());
     for road in [&mut served as &mut dyn Road, &mut raw] {
         args.slice(road, WARM_UP)?;
         road.reset_tally();
     }
-    let cpu = || Ok::<_, anyhow::Error>((a.tree.cpu()? + b.tree.cpu()?, redis.tree().cpu()?));
+    let cpu = || Ok::<_, anyhow::Error>((a.tree.cpu()? + b.tree.cpu()?, Tree::new(redis.pid).cpu()?));
     let (mut servers, mut redis_cpu) = (Duration::ZERO, Duration::ZERO);
     let mut rest = args.count;
     while rest > 0 {
@@ -115,9 +116,7 @@ impl CrossArgs {
     }
 
     fn note(&self, outcome: &mut Outcome, served: &Tally, raw: &Tally) {
-        outcome.found(measure::LATENCY_P50_MS, served.latency.quantile_ms(0.5));
-        outcome.found(measure::LATENCY_P99_MS, served.latency.quantile_ms(0.99));
-        outcome.found(measure::LATENCY_P999_MS, served.latency.quantile_ms(0.999));
+        note_latency(outcome, served);
         outcome.found(measure::RAW_LATENCY_P50_MS, raw.latency.quantile_ms(0.5));
         outcome.found(measure::RAW_LATENCY_P99_MS, raw.latency.quantile_ms(0.99));
         outcome.found(measure::DELIVERIES, served.deliveries as f64);

@@ -7,7 +7,8 @@ use anyhow::{Context, ensure};
 
 use super::{CHANNEL, Done, PATIENCE, PublishArgs, WARM_UP};
 use crate::crowd::marker::{self, Marker};
-use crate::crowd::posts::Poster;
+use crate::crowd::poster::Poster;
+use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
 use crate::redis::Redis;
 use crate::run::patiently;
@@ -20,7 +21,7 @@ pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<D
     wire.publish_http(CHANNEL, b"{}").with_context(|| format!("{} has no API over HTTP", args.target.server))?;
     let redis = args.redis.then(|| Redis::start(args.target.redis_port())).transpose()?;
     let server = match &redis {
-        Some(redis) => args.target.start_on(&redis.url(), 0, 1)?,
+        Some(redis) => args.target.start_on(&redis.url, 0, 1)?,
         None => args.target.start()?,
     };
     // A server may listen before it has found its Redis.
@@ -29,8 +30,12 @@ pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<D
         load.run(args, WARM_UP)?;
         Ok(load)
     })?;
-    let cpu =
-        || Ok::<_, anyhow::Error>((server.tree.cpu()?, redis.as_ref().map(|redis| redis.tree().cpu()).transpose()?));
+    let cpu = || {
+        Ok::<_, anyhow::Error>((
+            server.tree.cpu()?,
+            redis.as_ref().map(|redis| Tree::new(redis.pid).cpu()).transpose()?,
+        ))
+    };
     let before = cpu()?;
     let done = load.run(args, Duration::from_secs_f64(args.seconds))?;
     let after = cpu()?;

@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use super::{CHANNEL, Done, PATIENCE, PublishArgs, WARM_UP};
+use super::{CHANNEL, Done, PublishArgs, WARM_UP};
 use crate::crowd::marker::{self, Marker};
+use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
-use crate::redis::{self, Redis};
+use crate::redis::Redis;
+use crate::resp;
 
 pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<Done> {
     outcome.ask("under_way", args.under_way as f64);
     let redis = Redis::start(args.target.redis_port())?;
-    let mut pipe = Pipe::open(redis.address(), args)?;
+    let mut pipe = Pipe::open(redis.address, args)?;
     pipe.run(WARM_UP)?;
-    let before = redis.tree().cpu()?;
+    let tree = Tree::new(redis.pid);
+    let before = tree.cpu()?;
     let done = pipe.run(Duration::from_secs_f64(args.seconds))?;
-    outcome.found(measure::REDIS_CPU_PER_PUBLISH_US, done.each_us(redis.tree().cpu()? - before));
+    outcome.found(measure::REDIS_CPU_PER_PUBLISH_US, done.each_us(tree.cpu()? - before));
     Ok(done)
 }
 
@@ -32,10 +35,7 @@ pub(super) struct Pipe {
 
 impl Pipe {
     pub(super) fn open(redis: SocketAddr, args: &PublishArgs) -> anyhow::Result<Self> {
-        let socket = TcpStream::connect(redis)?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        let socket = resp::connect(redis)?;
         Ok(Self { socket, under_way: args.under_way, payload: args.payload, sequence: 0 })
     }
 
@@ -58,7 +58,7 @@ impl Pipe {
             ensure!(count > 0, "Redis has hung up");
             heard.extend_from_slice(&part[..count]);
             let mut used = 0;
-            while let Some(size) = redis::reply(&heard[used..]) {
+            while let Some(size) = resp::reply(&heard[used..]) {
                 let reply = &heard[used..used + size];
                 ensure!(reply.starts_with(b":"), "Redis refuses to publish: {}", String::from_utf8_lossy(reply));
                 used += size;
@@ -72,6 +72,6 @@ impl Pipe {
     fn command(&mut self, out: &mut Vec<u8>) {
         self.sequence += 1;
         let payload = Marker { sequence: self.sequence, at: marker::now() }.payload(self.payload);
-        out.extend_from_slice(&redis::command(&[b"PUBLISH", CHANNEL.as_bytes(), &payload]));
+        out.extend_from_slice(&resp::command(&[b"PUBLISH", CHANNEL.as_bytes(), &payload]));
     }
 }

@@ -1,6 +1,7 @@
 //! The crate fanfare-worker, straight to Redis, as a backend uses it; in turns with bare PUBLISH commands on
 //! the same Redis. No gateway is up, and the channel has no history: nothing but the publisher is measured.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,19 +21,18 @@ pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<D
     outcome.ask("calls", args.calls as f64);
     let redis = Redis::start(args.target.redis_port())?;
     let mut worker = Worker::open(&redis, args)?;
-    let mut pipe = Pipe::open(redis.address(), args)?;
+    let mut pipe = Pipe::open(redis.address, args)?;
     worker.run(WARM_UP)?;
     pipe.run(WARM_UP)?;
-    // Redis is a child of ours: our own CPU is what is left.
-    let us = Tree::new(std::process::id());
-    let cpu = || Ok::<_, anyhow::Error>((us.cpu()?, redis.tree().cpu()?));
+    let (us, it) = (Tree::new(std::process::id()), Tree::new(redis.pid));
+    let cpu = || Ok::<_, anyhow::Error>((us.own_cpu()?, it.cpu()?));
     let (mut done, mut raw, mut ours, mut its) = (Done::default(), Done::default(), Duration::ZERO, Duration::ZERO);
     while done.took.as_secs_f64() < args.seconds {
         let before = cpu()?;
         done += worker.run(SLICE)?;
         let after = cpu()?;
         its += after.1 - before.1;
-        ours += (after.0 - before.0).saturating_sub(after.1 - before.1);
+        ours += after.0 - before.0;
         raw += pipe.run(SLICE)?;
     }
     outcome.found(measure::PUBLISHER_CPU_PER_PUBLISH_US, done.each_us(ours));
@@ -43,7 +43,7 @@ pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<D
 }
 
 struct Worker {
-    publisher: std::sync::Arc<dyn Publisher>,
+    publisher: Arc<dyn Publisher>,
     runtime: Runtime,
     calls: usize,
     batch: usize,
@@ -52,7 +52,7 @@ struct Worker {
 
 impl Worker {
     fn open(redis: &Redis, args: &PublishArgs) -> anyhow::Result<Self> {
-        let publisher = fanfare_worker::open(&redis.url(), Options::default())?;
+        let publisher = fanfare_worker::open(&redis.url, Options::default())?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (calls, payload) = (args.calls, args.payload);
         Ok(Self { publisher: publisher.into(), runtime, calls, batch: args.under_way / calls, payload })
@@ -78,12 +78,7 @@ impl Worker {
 }
 
 /// Batches, one after the other.
-async fn publish(
-    publisher: std::sync::Arc<dyn Publisher>,
-    batch: usize,
-    payload: usize,
-    end: Instant,
-) -> anyhow::Result<u64> {
+async fn publish(publisher: Arc<dyn Publisher>, batch: usize, payload: usize, end: Instant) -> anyhow::Result<u64> {
     let (mut publications, mut sequence) = (0, 0);
     while Instant::now() < end {
         let mut message = || {

@@ -20,7 +20,7 @@ pub struct ServerConfig {
     pub header_timeout: Duration,
     /// How large a request's head may be.
     pub header_size_limit: ByteSize,
-    /// Read buffer of each connection. Small, because most connections are idle.
+    /// How much is read from a socket at once. Each thread has such a buffer; a connection at rest has none.
     pub read_buffer: ByteSize,
     /// How much is gathered before one write to a socket.
     pub write_buffer: ByteSize,

@@ -133,3 +133,59 @@ async fn writers_carry_deliveries_out_and_hold_a_pump_that_runs_ahead() {
     assert!(here.iter_mut().all(|listener| listener.read().len() == 1000));
     assert!(tasks.shutdown(std::time::Duration::from_secs(5)).await.is_ok());
 }
+
+/// A pipe that notes in whose name it was written to.
+#[derive(Debug)]
+struct Noted {
+    name: &'static str,
+    notes: Arc<parking_lot::Mutex<Vec<&'static str>>>,
+}
+
+impl Pipe for Noted {
+    fn head(&self, _: &Frame, _: &mut Vec<u8>) {}
+
+    fn gather(&self) -> usize {
+        1
+    }
+
+    fn try_write(&mut self, parts: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+        self.notes.lock().push(self.name);
+        Ok(parts.iter().map(|part| part.len()).sum())
+    }
+
+    fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_publication_to_a_few_does_not_wait_for_one_to_many() {
+    let (hub, ..) = hub();
+    let notes = Arc::default();
+    let mut readers = Vec::new();
+    for (name, count) in [("many", 19_000), ("few", 3)] {
+        for _ in 0..count {
+            let pipe = Noted { name, notes: Arc::clone(&notes) };
+            let (outbox, reader) = Outbox::new(ByteSize::mib(1), Box::new(pipe), Arc::new(Metrics::new()));
+            outbox.uncork(frame("hello"));
+            outbox.flush();
+            let subscriber =
+                Subscriber { outbox, wire: WireKey::CentrifugeJson, wants: Wants::default(), ahead: 0, base: 0 };
+            hub.add(&channel(name), ConnectionId::random(), subscriber, None);
+            readers.push(reader);
+        }
+    }
+    notes.lock().clear();
+    for _ in 0..3 {
+        hub.deliver(&channel("many"), &say("1"), None);
+    }
+    hub.deliver(&channel("few"), &say("1"), None);
+    let tasks = crate::task::Tasks::new(Arc::new(Metrics::new()));
+    tasks.spawn("writer", Arc::clone(hub.writers()).run(tasks.stop()));
+    while notes.lock().len() < 3 * 19_000 + 3 {
+        tokio::task::yield_now().await;
+    }
+    let few = notes.lock().iter().rposition(|name| *name == "few").unwrap();
+    assert!(few < 200, "the last of a few was written to after {few} others");
+    assert!(tasks.shutdown(std::time::Duration::from_secs(5)).await.is_ok());
+}
