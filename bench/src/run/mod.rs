@@ -21,9 +21,9 @@ use clap::Args;
 
 use crate::crowd::tally::Tally;
 use crate::crowd::{Crowd, Plan};
+use crate::floor;
 use crate::outcome::{Outcome, measure};
 use crate::server::{self, SECRET, Server, Setup};
-use crate::floor;
 use crate::wire::{self, Wire};
 
 /// What is measured, by all experiments.
