@@ -12,7 +12,8 @@ pub mod marker;
 mod member;
 pub mod order;
 pub mod pinger;
-pub mod posts;
+pub mod poster;
+mod posts;
 pub mod tally;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::wire::Wire;
@@ -58,8 +59,6 @@ pub struct Plan {
     pub first: usize,
     /// Handshakes under way at once, at most.
     pub at_once: usize,
-    /// Publications of the channel that members are not owed: those up to this number.
-    pub has: u32,
 }
 
 impl Plan {
@@ -72,12 +71,6 @@ impl Plan {
     /// The same for other members: numbers go on after these.
     pub fn after(mut self, members: usize) -> Self {
         self.first = members;
-        self
-    }
-
-    /// The same for members who join, or come back, when so many have been published.
-    pub fn since(mut self, published: u32) -> Self {
-        self.has = published;
         self
     }
 }
@@ -106,7 +99,7 @@ impl Crowd {
         while crowd.ready < crowd.plan.members {
             let (wanted, at_once) = (crowd.plan.members, crowd.plan.at_once.max(1));
             while crowd.members.len() < wanted && crowd.members.len() - crowd.ready < at_once {
-                crowd.admit(crowd.plan.has)?;
+                crowd.admit(0)?;
             }
             crowd.turn(Duration::from_millis(100))?;
             let ready = crowd.ready;
@@ -126,7 +119,7 @@ impl Crowd {
             scratch: vec![0; READ],
             members: Vec::with_capacity(plan.members),
             ready: 0,
-            books: Books::after(plan.has),
+            books: Books::default(),
             posts: None,
             speaks: false,
             plan,
@@ -288,11 +281,6 @@ impl Crowd {
         }
     }
 
-    /// Closes all connections at once, without a word: what dropping it does.
-    pub fn hang_up(self) {
-        drop(self);
-    }
-
     /// The server has ended: takes what it has still sent, and answers each member's last publication.
     pub fn survive(mut self) -> Result<Vec<u32>> {
         let end = Instant::now() + STALL;
@@ -335,18 +323,4 @@ impl Drop for Crowd {
     fn drop(&mut self) {
         self.members.iter().for_each(Member::hang_up);
     }
-}
-
-/// Runs crowds until `done`, giving each its turn; for experiments with several servers.
-pub fn turn_all(crowds: &mut [&mut Crowd], mut done: impl FnMut() -> bool, deadline: Duration) -> Result<()> {
-    let end = Instant::now() + deadline;
-    while !done() {
-        if Instant::now() >= end {
-            bail!("not done within {deadline:?}");
-        }
-        for crowd in crowds.iter_mut() {
-            crowd.turn(Duration::from_millis(1))?;
-        }
-    }
-    Ok(())
 }

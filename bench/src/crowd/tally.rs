@@ -59,10 +59,6 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn after(published: u32) -> Self {
-        Self { window: Window::after(published), ..Self::default() }
-    }
-
     /// Counts all publications in a message; false if there are none.
     #[inline]
     pub(super) fn hear(&mut self, order: &mut Order, message: &[u8], now: u64) -> bool {
@@ -80,6 +76,35 @@ impl Books {
         if self.tally.count(order, marker, now) {
             self.window.receive(marker.sequence);
         }
+    }
+}
+
+/// A subscriber without a crowd, who counts as its members do.
+#[derive(Debug)]
+pub struct Ear {
+    books: Books,
+    order: Order,
+}
+
+impl Ear {
+    /// Of a channel in which nothing was published yet.
+    pub fn new() -> Self {
+        Self { books: Books::default(), order: Order::after(0) }
+    }
+
+    /// Counts all publications in a message that has come at `now`.
+    pub fn hear(&mut self, message: &[u8], now: u64) {
+        self.books.hear(&mut self.order, message, now);
+    }
+
+    /// What has been received.
+    pub fn tally(&self) -> &Tally {
+        &self.books.tally
+    }
+
+    /// Forgets it.
+    pub fn reset_tally(&mut self) {
+        self.books.tally = Tally::default();
     }
 }
 
