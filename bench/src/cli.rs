@@ -80,9 +80,9 @@ pub fn run(cli: Cli) -> Result<()> {
             often.run(if gathers { &["floor", "floor32"] } else { &["floor"] }, fanout::run)
         }
         Command::Fair(often) => often.run(&[], fair::run),
-        Command::Idle(often) => often.run(&["floor"], idle::run),
         Command::Cross(often) => often.run(&[], cross::run),
         Command::Publish(often) => often.run(&[], publish::run),
+        Command::Idle(often) => often.run(&["floor"], idle::run),
         Command::Connect(often) => often.run(&["floor"], connect::run),
         Command::Suite(args) => suite::run(args),
         Command::Million(args) => million::run(&args),

@@ -16,7 +16,7 @@ const STARTING: Duration = Duration::from_secs(10);
 pub struct Redis {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The same for servers.
+    /// For servers.
     pub url: String,
     /// Its process.
     pub pid: u32,

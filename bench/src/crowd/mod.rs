@@ -12,8 +12,7 @@ pub mod marker;
 mod member;
 pub mod order;
 pub mod pinger;
-pub mod poster;
-mod posts;
+pub mod posts;
 pub mod tally;
 #[cfg(test)]
 mod tests;
@@ -38,6 +37,9 @@ const STALL: Duration = Duration::from_secs(20);
 /// Connections from one address of this machine. It has some 28,000 ports, but when half of them are taken, the
 /// kernel looks through all those before it finds one for the next connection.
 const PER_SOURCE: usize = 10_000;
+
+/// Files of a process that are no members of a crowd.
+const FILES: u64 = 32;
 
 /// Bytes read at once.
 const READ: usize = 512 * 1024;
@@ -94,6 +96,12 @@ impl Crowd {
     /// Opens all connections and waits until each is subscribed. One that is refused is an error.
     pub fn connect(plan: Plan) -> Result<Self> {
         ensure!(plan.members > 0, "a crowd of nobody: give at least one member");
+        let files = rlimit::Resource::NOFILE.get_soft()?;
+        ensure!(
+            plan.members as u64 + FILES <= files,
+            "{} connections are more than {files} open files allow: see ulimit -n",
+            plan.members
+        );
         let mut crowd = Self::nobody(plan)?;
         let mut progress = (0, Instant::now());
         while crowd.ready < crowd.plan.members {

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::answer::Answer;
+use super::histogram::Histogram;
 use super::tally::Tally;
 use crate::wire::Request;
 
@@ -17,7 +18,10 @@ use crate::wire::Request;
 const FIRST: usize = 1 << 40;
 
 /// Connections, and so requests under way, if nothing else is asked for.
-pub(super) const CONNECTIONS: usize = 16;
+pub const CONNECTIONS: usize = 16;
+
+/// Bytes read at once by a [`Poster`].
+const READ: usize = 64 * 1024;
 
 /// Requests that wait for a connection.
 const WAITING_MAX: usize = 4096;
@@ -117,6 +121,64 @@ impl Posts {
             self.links[place].socket = self.dial(place)?;
         }
         if is_answered { self.next(place) } else { Ok(()) }
+    }
+}
+
+/// HTTP connections to one server that publish, without a crowd.
+pub struct Poster {
+    poll: Poll,
+    events: Events,
+    posts: Posts,
+    tally: Tally,
+    posted: u64,
+    scratch: Vec<u8>,
+}
+
+impl Poster {
+    /// Up to so many of them, as soon as there is something to be published.
+    pub fn new(address: SocketAddr, connections: usize) -> Result<Self> {
+        let poll = Poll::new()?;
+        let posts = Posts::new(address, poll.registry().try_clone()?, connections);
+        let (tally, scratch) = (Tally::default(), vec![0; READ]);
+        Ok(Self { poll, events: Events::with_capacity(64), posts, tally, posted: 0, scratch })
+    }
+
+    /// Publishes on a connection that has nothing under way, or waits for one.
+    pub fn post(&mut self, request: &Request) -> Result<()> {
+        self.posted += 1;
+        self.posts.post(request)
+    }
+
+    /// Publications that wait for a connection.
+    pub fn waiting(&self) -> usize {
+        self.posts.waiting()
+    }
+
+    /// Publications that have been answered.
+    pub fn answered(&self) -> u64 {
+        self.tally.answered
+    }
+
+    /// Publications that have not.
+    pub fn under_way(&self) -> u64 {
+        self.posted - self.tally.answered
+    }
+
+    /// How long answers took, from the first byte of a request.
+    pub fn answering(&self) -> &Histogram {
+        &self.tally.answering
+    }
+
+    /// Takes what has come, waiting for it at most so long.
+    pub fn turn(&mut self, wait: Duration) -> Result<()> {
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &self.events {
+            self.posts.attend(event.token().0, &mut self.scratch, &mut self.tally)?;
+        }
+        Ok(())
     }
 }
 

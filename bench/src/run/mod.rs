@@ -126,6 +126,14 @@ impl Target {
     }
 }
 
+/// A number of seconds, or of things per second, from the command line.
+pub fn above_zero(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 1e9 => Ok(number),
+        _ => Err("must be a number above 0".to_owned()),
+    }
+}
+
 /// Notes how long publications took.
 pub fn note_latency(outcome: &mut Outcome, tally: &Tally) {
     for (name, share) in

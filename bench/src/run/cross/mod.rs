@@ -59,12 +59,6 @@ trait Road {
     fn reset_tally(&mut self);
 }
 
-impl AsMut<Target> for CrossArgs {
-    fn as_mut(&mut self) -> &mut Target {
-        &mut self.target
-    }
-}
-
 /// Runs it once.
 pub fn run(args: &CrossArgs) -> anyhow::Result<Outcome> {
     ensure!(args.rate > 0.0 && args.slice > 0, "--rate and --slice must be above 0");
@@ -137,4 +131,10 @@ impl CrossArgs {
 fn next(sequence: &mut u32) -> marker::Marker {
     *sequence += 1;
     marker::Marker { sequence: *sequence, at: marker::now() }
+}
+
+impl AsMut<Target> for CrossArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
 }

@@ -88,12 +88,6 @@ impl std::ops::AddAssign for Done {
     }
 }
 
-impl AsMut<Target> for PublishArgs {
-    fn as_mut(&mut self) -> &mut Target {
-        &mut self.target
-    }
-}
-
 /// Runs it once.
 pub fn run(args: &PublishArgs) -> anyhow::Result<Outcome> {
     ensure!(args.calls > 0 && args.under_way >= args.calls, "--under-way and --calls: at least one for each call");
@@ -114,4 +108,10 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Outcome> {
     outcome.found(measure::PUBLISHES_PER_S, done.per_s());
     outcome.found(measure::TOOK_S, done.took.as_secs_f64());
     Ok(outcome)
+}
+
+impl AsMut<Target> for PublishArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
 }
