@@ -12,70 +12,32 @@ pub mod marker;
 mod member;
 pub mod order;
 pub mod pinger;
+mod plan;
 pub mod posts;
 pub mod tally;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::wire::Wire;
 use marker::Marker;
 use member::{Member, State};
+pub use plan::Plan;
 use posts::Posts;
 use tally::{Books, Tally};
 
 /// How long nothing at all may happen while something must.
 const STALL: Duration = Duration::from_secs(20);
 
-/// Connections from one address of this machine. It has some 28,000 ports, but when half of them are taken, the
-/// kernel looks through all those before it finds one for the next connection.
-const PER_SOURCE: usize = 10_000;
-
 /// Files of a process that are no members of a crowd.
 const FILES: u64 = 32;
 
 /// Bytes read at once.
 const READ: usize = 512 * 1024;
-
-/// Who opens connections to what.
-#[derive(Clone)]
-pub struct Plan {
-    /// The server.
-    pub address: SocketAddr,
-    /// How it is spoken to.
-    pub wire: Arc<dyn Wire>,
-    /// What everybody subscribes to; `{n}` stands for the member's number.
-    pub channel: String,
-    /// What tokens are signed with.
-    pub secret: String,
-    /// How many connections.
-    pub members: usize,
-    /// The number of the first one.
-    pub first: usize,
-    /// Handshakes under way at once, at most.
-    pub at_once: usize,
-}
-
-impl Plan {
-    /// Where a member's connection comes from; the kernel's choice for the first ones, and for servers elsewhere.
-    fn source(&self, place: usize) -> Option<Ipv4Addr> {
-        let another = u8::try_from(place / PER_SOURCE).unwrap_or(u8::MAX);
-        (self.address.ip().is_loopback() && another > 0).then(|| Ipv4Addr::new(127, 0, 1, another))
-    }
-
-    /// The same for other members: numbers go on after these.
-    pub fn after(mut self, members: usize) -> Self {
-        self.first = members;
-        self
-    }
-}
 
 /// Connections to one server.
 pub struct Crowd {
