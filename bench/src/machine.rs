@@ -16,15 +16,6 @@ pub struct Tree {
     root: u32,
 }
 
-/// What a tree of processes has used and holds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
-    /// User and system, all threads that live.
-    pub cpu: Duration,
-    /// Private memory, bytes.
-    pub memory: u64,
-}
-
 impl Tree {
     /// The tree of a process that runs.
     pub fn new(root: u32) -> Self {
@@ -52,11 +43,6 @@ impl Tree {
             kib += rollup.lines().filter(|line| line.starts_with("Private_")).filter_map(number).sum::<u64>();
         }
         Ok(kib * 1024)
-    }
-
-    /// Both.
-    pub fn usage(&self) -> anyhow::Result<Usage> {
-        Ok(Usage { cpu: self.cpu()?, memory: self.memory()? })
     }
 
     /// The process, its descendants, and its process group: daemons leave their parents, but not their group.
@@ -164,9 +150,9 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("10").spawn().unwrap();
         let tree = Tree::new(std::process::id());
         assert!(tree.members().contains(&child.id()));
-        let before = tree.usage().unwrap();
-        assert!(before.memory > 10_000);
-        while tree.cpu().unwrap() < before.cpu + Duration::from_millis(1) {}
+        assert!(tree.memory().unwrap() > 10_000);
+        let before = tree.cpu().unwrap();
+        while tree.cpu().unwrap() < before + Duration::from_millis(1) {}
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(slab().unwrap() > 0 && available().unwrap() > 0);

@@ -12,75 +12,32 @@ pub mod marker;
 mod member;
 pub mod order;
 pub mod pinger;
+mod plan;
 pub mod posts;
 pub mod tally;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::wire::Wire;
 use marker::Marker;
 use member::{Member, State};
+pub use plan::Plan;
 use posts::Posts;
 use tally::{Books, Tally};
 
 /// How long nothing at all may happen while something must.
 const STALL: Duration = Duration::from_secs(20);
 
-/// Connections from one address of this machine. It has some 28,000 ports, but when half of them are taken, the
-/// kernel looks through all those before it finds one for the next connection.
-const PER_SOURCE: usize = 10_000;
+/// Files of a process that are no members of a crowd.
+const FILES: u64 = 32;
 
 /// Bytes read at once.
 const READ: usize = 512 * 1024;
-
-/// Who opens connections to what.
-#[derive(Clone)]
-pub struct Plan {
-    /// The server.
-    pub address: SocketAddr,
-    /// How it is spoken to.
-    pub wire: Arc<dyn Wire>,
-    /// What everybody subscribes to; `{n}` stands for the member's number.
-    pub channel: String,
-    /// What tokens are signed with.
-    pub secret: String,
-    /// How many connections.
-    pub members: usize,
-    /// The number of the first one.
-    pub first: usize,
-    /// Handshakes under way at once, at most.
-    pub at_once: usize,
-    /// Publications of the channel that members are not owed: those up to this number.
-    pub has: u32,
-}
-
-impl Plan {
-    /// Where a member's connection comes from; the kernel's choice for the first ones, and for servers elsewhere.
-    fn source(&self, place: usize) -> Option<Ipv4Addr> {
-        let another = u8::try_from(place / PER_SOURCE).unwrap_or(u8::MAX);
-        (self.address.ip().is_loopback() && another > 0).then(|| Ipv4Addr::new(127, 0, 1, another))
-    }
-
-    /// The same for other members: numbers go on after these.
-    pub fn after(mut self, members: usize) -> Self {
-        self.first = members;
-        self
-    }
-
-    /// The same for members who join, or come back, when so many have been published.
-    pub fn since(mut self, published: u32) -> Self {
-        self.has = published;
-        self
-    }
-}
 
 /// Connections to one server.
 pub struct Crowd {
@@ -101,12 +58,18 @@ impl Crowd {
     /// Opens all connections and waits until each is subscribed. One that is refused is an error.
     pub fn connect(plan: Plan) -> Result<Self> {
         ensure!(plan.members > 0, "a crowd of nobody: give at least one member");
+        let files = rlimit::Resource::NOFILE.get_soft()?;
+        ensure!(
+            plan.members as u64 + FILES <= files,
+            "{} connections are more than {files} open files allow: see ulimit -n",
+            plan.members
+        );
         let mut crowd = Self::nobody(plan)?;
         let mut progress = (0, Instant::now());
         while crowd.ready < crowd.plan.members {
             let (wanted, at_once) = (crowd.plan.members, crowd.plan.at_once.max(1));
             while crowd.members.len() < wanted && crowd.members.len() - crowd.ready < at_once {
-                crowd.admit(crowd.plan.has)?;
+                crowd.admit(0)?;
             }
             crowd.turn(Duration::from_millis(100))?;
             let ready = crowd.ready;
@@ -126,7 +89,7 @@ impl Crowd {
             scratch: vec![0; READ],
             members: Vec::with_capacity(plan.members),
             ready: 0,
-            books: Books::after(plan.has),
+            books: Books::default(),
             posts: None,
             speaks: false,
             plan,
@@ -288,11 +251,6 @@ impl Crowd {
         }
     }
 
-    /// Closes all connections at once, without a word: what dropping it does.
-    pub fn hang_up(self) {
-        drop(self);
-    }
-
     /// The server has ended: takes what it has still sent, and answers each member's last publication.
     pub fn survive(mut self) -> Result<Vec<u32>> {
         let end = Instant::now() + STALL;
@@ -335,18 +293,4 @@ impl Drop for Crowd {
     fn drop(&mut self) {
         self.members.iter().for_each(Member::hang_up);
     }
-}
-
-/// Runs crowds until `done`, giving each its turn; for experiments with several servers.
-pub fn turn_all(crowds: &mut [&mut Crowd], mut done: impl FnMut() -> bool, deadline: Duration) -> Result<()> {
-    let end = Instant::now() + deadline;
-    while !done() {
-        if Instant::now() >= end {
-            bail!("not done within {deadline:?}");
-        }
-        for crowd in crowds.iter_mut() {
-            crowd.turn(Duration::from_millis(1))?;
-        }
-    }
-    Ok(())
 }

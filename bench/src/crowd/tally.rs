@@ -59,10 +59,6 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn after(published: u32) -> Self {
-        Self { window: Window::after(published), ..Self::default() }
-    }
-
     /// Counts all publications in a message; false if there are none.
     #[inline]
     pub(super) fn hear(&mut self, order: &mut Order, message: &[u8], now: u64) -> bool {

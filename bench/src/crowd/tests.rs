@@ -32,7 +32,7 @@ fn serve<T: Send + 'static>(
 
 fn plan(address: SocketAddr, members: usize) -> Plan {
     let (channel, secret) = Default::default();
-    Plan { address, wire: Arc::new(Plain), channel, secret, members, first: 0, at_once: 4, has: 0 }
+    Plan { address, wire: Arc::new(Plain), channel, secret, members, first: 0, at_once: 4 }
 }
 
 fn publication(sequence: u32) -> Vec<u8> {

@@ -16,11 +16,6 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Of a channel in which so many were published before anybody joined.
-    pub(super) fn after(published: u32) -> Self {
-        Self { published, complete: published, ..Self::default() }
-    }
-
     pub(super) fn published(&self) -> u32 {
         self.published
     }
@@ -102,7 +97,8 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_those_who_are_gone() {
-        let mut window = Window::after(7);
+        let mut window = Window::default();
+        window.learn(7);
         window.join();
         window.join();
         assert_eq!(window.publish(), 8);

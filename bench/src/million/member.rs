@@ -74,7 +74,6 @@ pub fn run(args: &MemberArgs) -> Result<()> {
         members: args.members,
         first: args.first,
         at_once: 64,
-        has: 0,
     };
     let mut crowd = Crowd::connect(plan)?;
     let asked = lines(std::io::stdin());

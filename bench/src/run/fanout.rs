@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::meter::Meter;
 use super::pace::Pace;
-use super::{Target, note_latency, note_losses};
+use super::{Target, above_zero, note_latency, note_losses};
 use crate::crowd::{Crowd, marker};
 use crate::outcome::{Outcome, measure};
 use crate::server::Server;
@@ -31,16 +31,16 @@ pub struct FanoutArgs {
     #[arg(long, default_value_t = 1000)]
     pub subscribers: usize,
     /// Publications under way at once: published, and not yet received by all
-    #[arg(long, default_value_t = 1, conflicts_with = "rate")]
+    #[arg(long, default_value_t = 1, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..))]
     pub window: u32,
     /// Publications per second, instead of a window; latency is taken from when each was to be published
-    #[arg(long)]
+    #[arg(long, value_parser = above_zero)]
     pub rate: Option<f64>,
     /// Bytes of a publication's data
     #[arg(long, default_value_t = 128)]
     pub payload: usize,
     /// How long is measured
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, value_parser = above_zero)]
     pub seconds: f64,
     /// Publish over HTTP on so many connections, also where clients could publish
     #[arg(long)]

@@ -116,7 +116,6 @@ impl Target {
             members,
             first: 0,
             at_once: self.at_once,
-            has: 0,
         })
     }
 
@@ -124,6 +123,14 @@ impl Target {
     pub fn outcome(&self, experiment: &str) -> Outcome {
         let version = if self.server.starts_with("floor") { String::new() } else { server::version(&self.server) };
         Outcome { experiment: experiment.to_owned(), server: self.server.clone(), version, ..Outcome::default() }
+    }
+}
+
+/// A number of seconds, or of things per second, from the command line.
+pub fn above_zero(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 1e9 => Ok(number),
+        _ => Err("must be a number above 0".to_owned()),
     }
 }
 

@@ -41,7 +41,7 @@ impl Pace {
         let now = marker::now();
         match self {
             Self::Window(window) => {
-                while crowd.outstanding() < window.max(1) {
+                while crowd.outstanding() < window {
                     crowd.publish(payload, now)?;
                 }
                 Ok(Duration::MAX)
@@ -49,7 +49,7 @@ impl Pace {
             Self::Rate(rate) => {
                 while *due <= now {
                     crowd.publish(payload, *due)?;
-                    *due += (1e9 / rate.max(1e-3)) as u64;
+                    *due += (1e9 / rate).max(1.0) as u64;
                 }
                 Ok(Duration::from_nanos(due.saturating_sub(now)))
             }
