@@ -74,6 +74,16 @@ pub const REDIS_CPU: Measure = less(measure::REDIS_CPU_PER_PUBLISH_US, "Redis' C
 pub const PUBLISHES: Measure = more(measure::PUBLISHES_PER_S, "publications", Unit::PerSecond);
 /// p99 of a traffic before it was disturbed.
 pub const P99_BEFORE: Measure = less(measure::LATENCY_P99_BEFORE_MS, "p99 before", Unit::Milliseconds);
+/// The middle time from a ping to its pong.
+pub const PONG_P50: Measure = less(measure::PONG_P50_MS, "pong p50", Unit::Milliseconds);
+/// One pong in a hundred takes longer.
+pub const PONG_P99: Measure = less(measure::PONG_P99_MS, "pong p99", Unit::Milliseconds);
+/// The longest.
+pub const PONG_MAX: Measure = less(measure::PONG_MAX_MS, "longest pong", Unit::Milliseconds);
+/// p99 of those who read beside those who do not.
+pub const P99_STALLED: Measure = less(measure::LATENCY_P99_STALLED_MS, "p99 with stalled", Unit::Milliseconds);
+/// The same as a multiple of what it is without them.
+pub const STALLED_RATIO: Measure = less(measure::STALLED_RATIO, "× without", Unit::Times);
 /// How many connections there were at once.
 pub const CONNECTIONS: Measure = more(measure::CONNECTIONS, "connections", Unit::Count);
 /// How long it took until all were there.
@@ -84,7 +94,7 @@ pub const REACHED: Measure = less(measure::REACHED_S, "all reached", Unit::Secon
 pub const TOOK: Measure = less(measure::TOOK_S, "took", Unit::Seconds);
 
 /// All of them, the foremost first.
-pub const ALL: [Measure; 18] = [
+pub const ALL: [Measure; 23] = [
     CPU_PER_DELIVERY,
     DELIVERIES,
     MEMORY,
@@ -97,6 +107,11 @@ pub const ALL: [Measure; 18] = [
     P99,
     P999,
     P99_BEFORE,
+    P99_STALLED,
+    STALLED_RATIO,
+    PONG_P50,
+    PONG_P99,
+    PONG_MAX,
     KERNEL,
     IDLE_CPU,
     REDIS_CPU,

@@ -50,6 +50,8 @@ const CROSS: &[Measure] = &[figure::P50, figure::P99, figure::P999, figure::CPU_
 const PUBLISH: &[Measure] = &[figure::CPU_PER_PUBLISH, figure::PUBLISHES, figure::REDIS_CPU, figure::P50, figure::P99];
 const STRAIGHT: &[Measure] = &[figure::PUBLISHES, figure::CPU_PER_PUBLISH, figure::REDIS_CPU];
 const STORM: &[Measure] = &[figure::TOOK, figure::CPU_PER_CONNECT, figure::P99_BEFORE, figure::P99];
+const PONGS: &[Measure] = &[figure::PONG_MAX, figure::PONG_P99, figure::PONG_P50, figure::P50, figure::P99];
+const STALLED: &[Measure] = &[figure::STALLED_RATIO, figure::P99, figure::P99_STALLED, figure::PONG_P99];
 const MILLION: &[Measure] = &[
     figure::CONNECTIONS,
     figure::BUILT,
@@ -174,6 +176,22 @@ pub const SECTIONS: &[Section] = &[
         title: "Publishing straight into Redis",
         text: "The worker's library beside raw pipelined PUBLISH commands, which are the floor.",
         columns: STRAIGHT,
+        drawing: Drawing::Nothing,
+    },
+    Section {
+        setting: "fair-19000",
+        title: "A ping beside a busy channel",
+        text: "A connection that has nothing to do with it sends pings while a channel with 19,000 subscribers gets a \
+               publication a second: a round of 19,000 writes must not keep it waiting.",
+        columns: PONGS,
+        drawing: Drawing::Nothing,
+    },
+    Section {
+        setting: "fair-stalled",
+        title: "Readers that do not read",
+        text: "10,000 subscribers who read, without and with 1,000 others who do not, at 5 publications of 1 KiB a \
+               second: who does not read must cost the others nothing.",
+        columns: STALLED,
         drawing: Drawing::Nothing,
     },
     Section {

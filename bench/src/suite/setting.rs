@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::redis::Redis;
 use crate::report::{GROWTH, fanout_setting};
 use crate::run::connect::{self, ConnectArgs};
+use crate::run::fair::{self, FairArgs};
 use crate::run::fanout::{self, FanoutArgs};
 use crate::run::idle::{self, IdleArgs};
 use crate::run::{Target, quiet};
@@ -120,6 +121,20 @@ pub fn settings(seconds: f64) -> Vec<Setting> {
     settings.push(fan("others-100000".to_owned(), Who::Ours, others));
     settings
         .push(Setting { redis: true, ..single("nobody", Who::Ours, 1_000, move |given| quiet::run(given, seconds)) });
+    let fair = |key: &str, subscribers: usize, stalled: usize, rate: f64, payload: usize| {
+        single(key, Who::Ours, subscribers + stalled, move |given| {
+            fair::run(&FairArgs {
+                target: given.target(),
+                subscribers,
+                stalled,
+                rate,
+                payload,
+                seconds: seconds.max(5.0),
+            })
+        })
+    };
+    settings.push(fair("fair-19000", 19_000, 0, 1.0, PAYLOAD));
+    settings.push(fair("fair-stalled", 10_000, 1_000, 5.0, 1_024));
     for connections in [5_000, 19_000] {
         settings.push(single(&format!("connect-{connections}"), Who::Servers, connections, move |given| {
             connect::run(&ConnectArgs { target: given.target(), connections })

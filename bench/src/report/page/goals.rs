@@ -41,6 +41,7 @@ pub fn goals(record: &Record) -> Vec<Goal> {
         over_http(record),
         million(record),
         storm(record),
+        fairness(record),
     ]
 }
 
@@ -227,6 +228,18 @@ fn storm(record: &Record) -> Goal {
             Claim::at_most("p99 of other traffic ≤ 2 × before", ratio, 2.0, Unit::Times),
         ],
         ..row(record, "reconnect storm: 10,000 clients recover", "storm", figure::TOOK)
+    }
+}
+
+fn fairness(record: &Record) -> Goal {
+    let longest = record.spread("fair-19000", OURS, figure::PONG_MAX);
+    let ratio = record.spread("fair-stalled", OURS, figure::STALLED_RATIO);
+    Goal {
+        claims: vec![
+            Claim::at_most("no pong later than 50 ms", longest, 50.0, Unit::Milliseconds),
+            Claim::at_most("1,000 stalled among 10,000: p99 of the others ≤ 1.1 × without", ratio, 1.1, Unit::Times),
+        ],
+        ..row(record, "fairness: a ping beside a channel of 19,000 subscribers", "fair-19000", figure::PONG_MAX)
     }
 }
 
