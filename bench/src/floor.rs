@@ -70,11 +70,16 @@ pub fn serve(args: &FloorArgs) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     socket.bind(&address.into()).with_context(|| format!("--port {}: cannot listen", args.port))?;
     socket.listen(8192)?;
-    socket.set_nonblocking(true)?;
-    let (listener, poll) = (TcpListener::from(socket), Poll::new()?);
+    serve_on(TcpListener::from(socket), args.frames_per_send)
+}
+
+/// The same for a socket that listens already.
+pub fn serve_on(listener: TcpListener, frames_per_send: u32) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let poll = Poll::new()?;
     poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
     let (members, gathered) = Default::default();
-    Floor { listener, poll, members, next: 0, gathered, frames: 0, frames_per_send: args.frames_per_send }.run()
+    Floor { listener, poll, members, next: 0, gathered, frames: 0, frames_per_send }.run()
 }
 
 impl Floor {

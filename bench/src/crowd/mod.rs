@@ -14,6 +14,8 @@ pub mod order;
 pub mod pinger;
 pub mod posts;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -256,12 +258,12 @@ impl Crowd {
         }
         while let Some((count, is_all)) = member.read(scratch)? {
             let was_ready = member.state == State::Ready;
-            let used = member.hear(&scratch[..count], &*plan.wire, books)?;
-            member.keep(&scratch[used..count]);
+            let heard = member.hear(&scratch[..count], &*plan.wire, books);
             if !was_ready && member.state == State::Ready {
                 *ready += 1;
                 books.window.join();
             }
+            member.keep(&scratch[heard?..count]);
             // A read that leaves room has taken all; only the end may come after it.
             if is_all && !closed {
                 break;

@@ -3,6 +3,8 @@
 //! once, and callgrind counts what happens inside of [`measure::measured`]. `deploy/check/instructions` runs
 //! them all and compares the counts with `recorded.toml`.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal and a script")]
+
 mod codec;
 mod fanout;
 mod measure;
@@ -42,6 +44,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario::new("decode_publish_json", codec::decode_publish_json, codec::ROUNDS, "command"),
     Scenario::new("decode_publish_protobuf", codec::decode_publish_protobuf, codec::ROUNDS, "command"),
     Scenario::new("receive", socket::receive, socket::MESSAGES, "message of 128 bytes"),
+    Scenario::new("live", stream::live, stream::MISSED, "publication from the broker to one client"),
     Scenario::new("recover_first", stream::recover_first, stream::MISSED, "publication read and written"),
     Scenario::new("recover_again", stream::recover_again, stream::MISSED, "publication kept and shared"),
     Scenario::new("heal", stream::heal, stream::MISSED, "publication that the node had missed"),

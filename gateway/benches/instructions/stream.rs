@@ -1,5 +1,5 @@
-//! What joins missed publications with live ones: for a client that comes back, and for a node that its
-//! broker has not told everything.
+//! From the broker to clients, and what joins missed publications with live ones: for a client that comes
+//! back, and for a node that its broker has not told everything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,27 +138,48 @@ pub(crate) fn recover_again() {
     assert_eq!(recovered(&standing), MISSED);
 }
 
-/// The broker tells the node the last of many publications only: the node reads what it has missed, joins
+/// The broker tells the node of each publication, and each is written before the next comes.
+pub(crate) fn live() {
+    let (stage, sink, _client, events) = listening();
+    assert_eq!(events.len(), MISSED);
+    hear(&stage, &sink, events, 1);
+}
+
+/// The broker tells the node of the last of many publications only: the node reads what it has missed, joins
 /// both, and delivers them in order.
 pub(crate) fn heal() {
+    let (stage, sink, _client, mut events) = listening();
+    let last = events.split_off(MISSED - 1);
+    hear(&stage, &sink, last, MISSED);
+}
+
+/// A node with one client that has missed nothing, and what the broker has to tell since.
+fn listening() -> (Stage, Sink, Client, Vec<BrokerEvent>) {
     let mut stage = Stage::new();
     let sink = Sink::default();
     let client = stage.comes_back(&sink);
     assert_eq!(recovered(&stage.subscribe(&client)), 0);
     client.subscriber.outbox.flush();
-    let before = sink.frames();
-    let (broker, events) = mpsc::channel(1);
-    let inside = stage.runtime.enter();
-    stage.node.start(events, &stage.tasks);
-    drop(inside);
     stage.publish();
-    let last = std::iter::from_fn(|| stage.told.try_recv().ok()).last().expect("the broker tells");
-    assert!(matches!(&last, BrokerEvent::Published { .. }), "{last:?}");
+    let events = std::iter::from_fn(|| stage.told.try_recv().ok()).collect();
+    (stage, sink, client, events)
+}
+
+/// Tells the node these, and waits each time until so many more publications have been written.
+fn hear(stage: &Stage, sink: &Sink, events: Vec<BrokerEvent>, publications: usize) {
+    let (broker, heard) = mpsc::channel(1);
+    let inside = stage.runtime.enter();
+    stage.node.start(heard, &stage.tasks);
+    drop(inside);
     stage.runtime.block_on(settle());
+    let before = sink.frames();
     measured(|| {
         stage.runtime.block_on(async {
-            broker.send(last).await.expect("the node listens");
-            sink.has_taken(before + MISSED).await;
+            for event in events {
+                let written = sink.frames() + publications;
+                broker.send(event).await.expect("the node listens");
+                sink.has_taken(written).await;
+            }
         });
     });
     assert_eq!(sink.frames(), before + MISSED);
