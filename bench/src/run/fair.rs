@@ -79,9 +79,3 @@ pub fn run(args: &FairArgs) -> Result<Outcome> {
     }
     Ok(outcome)
 }
-
-impl AsMut<Target> for FairArgs {
-    fn as_mut(&mut self) -> &mut Target {
-        &mut self.target
-    }
-}
