@@ -11,7 +11,7 @@ use crate::floor::{self, FloorArgs};
 use crate::million;
 use crate::outcome::Outcome;
 use crate::report::{self, Record};
-use crate::run::{Target, connect, fair, fanout, idle};
+use crate::run::{Target, connect, cross, fair, fanout, idle, publish};
 use crate::suite;
 
 /// Measures realtime servers side by side: what a delivery, a connection and a connect cost
@@ -36,6 +36,10 @@ enum Command {
     Fanout(Often<fanout::FanoutArgs>),
     /// Hold connections at rest: memory for each, the server's and the kernel's
     Idle(Often<idle::IdleArgs>),
+    /// Publish at one server and receive at another, on one Redis: latency beside that of Redis alone
+    Cross(Often<cross::CrossArgs>),
+    /// Publish to nobody: CPU and rate of each way in
+    Publish(Often<publish::PublishArgs>),
     /// Load one channel, stall some of its readers, and see what others feel of it
     Fair(Often<fair::FairArgs>),
     /// Open connections and subscribe: CPU for each
@@ -76,6 +80,8 @@ pub fn run(cli: Cli) -> Result<()> {
             often.run(if gathers { &["floor", "floor32"] } else { &["floor"] }, fanout::run)
         }
         Command::Fair(often) => often.run(&[], fair::run),
+        Command::Cross(often) => often.run(&[], cross::run),
+        Command::Publish(often) => often.run(&[], publish::run),
         Command::Idle(often) => often.run(&["floor"], idle::run),
         Command::Connect(often) => often.run(&["floor"], connect::run),
         Command::Suite(args) => suite::run(args),

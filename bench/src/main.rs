@@ -18,6 +18,7 @@ mod million;
 mod outcome;
 mod redis;
 mod report;
+mod resp;
 mod run;
 mod server;
 mod suite;

@@ -53,6 +53,10 @@ pub mod measure {
     pub const LATENCY_P99_MS: &str = "latency_p99_ms";
     /// As above, of one in a thousand.
     pub const LATENCY_P999_MS: &str = "latency_p999_ms";
+    /// The same from Redis' PUBLISH to its subscriber, without any server, in turns with what is measured.
+    pub const RAW_LATENCY_P50_MS: &str = "raw_latency_p50_ms";
+    /// As above, of one in a hundred.
+    pub const RAW_LATENCY_P99_MS: &str = "raw_latency_p99_ms";
     /// The server's private memory for each idle connection, bytes: what it has more than before them.
     pub const MEMORY_PER_CONNECTION_B: &str = "memory_per_connection_b";
     /// The kernel's memory (slab) for each connection, both of its ends, bytes.
@@ -67,10 +71,28 @@ pub mod measure {
     pub const REDIS_CPU_PER_PUBLISH_US: &str = "redis_cpu_per_publish_us";
     /// Publications taken per second.
     pub const PUBLISHES_PER_S: &str = "publishes_per_s";
+    /// PUBLISH commands taken per second by Redis alone, pipelined, in turns with what is measured.
+    pub const RAW_PUBLISHES_PER_S: &str = "raw_publishes_per_s";
+    /// Publications per second as a share of what Redis alone takes.
+    pub const RATIO_TO_RAW: &str = "ratio_to_raw";
+    /// CPU of who publishes, per publication, microseconds.
+    pub const PUBLISHER_CPU_PER_PUBLISH_US: &str = "publisher_cpu_per_publish_us";
+    /// Clients that came back and were told that they have missed nothing for good.
+    pub const RECOVERED: &str = "recovered";
+    /// Clients that came back and were told to load their state anew.
+    pub const NOT_RECOVERED: &str = "not_recovered";
+    /// From the loss of a server to the last client's being subscribed again, seconds.
+    pub const BACK_S: &str = "back_s";
+    /// CPU of the server that clients come back to, for each, beyond its other traffic, microseconds.
+    pub const CPU_PER_RECOVERY_US: &str = "cpu_per_recovery_us";
+    /// Scripts that Redis ran while they came back: histories and positions read.
+    pub const HISTORY_READS: &str = "history_reads";
     /// CPU of the server while nothing happens, in cores.
     pub const IDLE_CORES: &str = "idle_cores";
     /// p99 of the same traffic before something disturbed it, milliseconds.
     pub const LATENCY_P99_BEFORE_MS: &str = "latency_p99_before_ms";
+    /// p99 while it was disturbed, as a multiple of that.
+    pub const LATENCY_P99_RATIO: &str = "latency_p99_ratio";
     /// Connections that were open, authenticated and subscribed at once.
     pub const CONNECTIONS: &str = "connections";
     /// From the first connection to the last one's being subscribed, seconds.

@@ -14,7 +14,9 @@ const STARTING: Duration = Duration::from_secs(10);
 /// A running Redis, which is killed when this is dropped.
 #[derive(Debug)]
 pub struct Redis {
-    /// Where it listens, for servers.
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// For servers.
     pub url: String,
     /// Its process.
     pub pid: u32,
@@ -40,7 +42,7 @@ impl Redis {
             .process_group(0)
             .spawn()
             .context("cannot start redis-server; on Debian it is in the package redis-server")?;
-        let mut this = Self { url: format!("redis://{address}"), pid: child.id(), child };
+        let mut this = Self { address, url: format!("redis://{address}"), pid: child.id(), child };
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
             ensure!(this.child.try_wait()?.is_none(), "redis-server ended before it listened");

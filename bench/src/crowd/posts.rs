@@ -58,6 +58,11 @@ impl Posts {
         self.most
     }
 
+    /// Requests that wait for a connection.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn dial(&self, place: usize) -> Result<TcpStream> {
         let mut socket = TcpStream::connect(self.address).context("no connection for publishing over HTTP")?;
         socket.set_nodelay(true)?;
@@ -130,10 +135,10 @@ pub struct Poster {
 }
 
 impl Poster {
-    /// Up to [`CONNECTIONS`] of them, as soon as there is something to be published.
-    pub fn new(address: SocketAddr) -> Result<Self> {
+    /// Up to so many of them, as soon as there is something to be published.
+    pub fn new(address: SocketAddr, connections: usize) -> Result<Self> {
         let poll = Poll::new()?;
-        let posts = Posts::new(address, poll.registry().try_clone()?, CONNECTIONS);
+        let posts = Posts::new(address, poll.registry().try_clone()?, connections);
         let (tally, scratch) = (Tally::default(), vec![0; READ]);
         Ok(Self { poll, events: Events::with_capacity(64), posts, tally, posted: 0, scratch })
     }
@@ -142,6 +147,11 @@ impl Poster {
     pub fn post(&mut self, request: &Request) -> Result<()> {
         self.posted += 1;
         self.posts.post(request)
+    }
+
+    /// Publications that wait for a connection.
+    pub fn waiting(&self) -> usize {
+        self.posts.waiting()
     }
 
     /// Publications that have been answered.

@@ -83,6 +83,35 @@ impl Books {
     }
 }
 
+/// A subscriber without a crowd, who counts as its members do.
+#[derive(Debug)]
+pub struct Ear {
+    books: Books,
+    order: Order,
+}
+
+impl Ear {
+    /// Of a channel in which nothing was published yet.
+    pub fn new() -> Self {
+        Self { books: Books::default(), order: Order::after(0) }
+    }
+
+    /// Counts all publications in a message that has come at `now`.
+    pub fn hear(&mut self, message: &[u8], now: u64) {
+        self.books.hear(&mut self.order, message, now);
+    }
+
+    /// What has been received.
+    pub fn tally(&self) -> &Tally {
+        &self.books.tally
+    }
+
+    /// Forgets it.
+    pub fn reset_tally(&mut self) {
+        self.books.tally = Tally::default();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

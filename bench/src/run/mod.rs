@@ -1,25 +1,30 @@
 //! The experiments: each makes a server and a crowd, measures, and answers an [`Outcome`](crate::outcome::Outcome).
 
 pub mod connect;
+pub mod cross;
 pub mod fair;
 pub mod fanout;
 pub mod idle;
 pub mod meter;
 pub mod pace;
+pub mod publish;
 pub mod quiet;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use crate::crowd::tally::Tally;
 use crate::crowd::{Crowd, Plan};
+use crate::floor;
 use crate::outcome::{Outcome, measure};
 use crate::server::{self, SECRET, Server, Setup};
-use crate::{floor, wire};
+use crate::wire::{self, Wire};
 
 /// What is measured, by all experiments.
 #[derive(Clone, Debug, Args)]
@@ -44,6 +49,20 @@ pub struct Target {
     pub at_once: usize,
 }
 
+/// How long a server may take until it serves.
+const START: Duration = Duration::from_secs(10);
+
+/// What works at last: a server may listen before it has found its Redis.
+fn patiently<T>(attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let end = Instant::now() + START;
+    loop {
+        match attempt() {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
+            done => return done,
+        }
+    }
+}
+
 impl Target {
     /// A server of this name with defaults for all else.
     pub fn named(server: &str, port: u16) -> Self {
@@ -63,6 +82,24 @@ impl Target {
         }
     }
 
+    /// Starts one of `nodes` servers on one Redis; each has ports of its own.
+    pub fn start_on(&self, redis_url: &str, node: u16, nodes: usize) -> anyhow::Result<Server> {
+        ensure!(self.pid.is_none(), "servers on a Redis are started here: leave out --address and --pid");
+        ensure!(!self.server.starts_with("floor"), "the floor knows no Redis: give another --server");
+        let (redis_url, port) = (redis_url.to_owned(), self.port + 2 * node);
+        Server::start(&self.server, &Setup { port, redis_url, nodes, workers: self.workers })
+    }
+
+    /// Where a Redis of our own listens, beside the servers.
+    pub fn redis_port(&self) -> u16 {
+        self.port + 6
+    }
+
+    /// How the server is spoken to.
+    pub fn wire(&self) -> anyhow::Result<Arc<dyn Wire>> {
+        wire::by_name(&self.server).with_context(|| format!("nobody here speaks to {}", self.server))
+    }
+
     fn start_floor(&self, frames: u32) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| Path::new("fanfare-bench").into()));
         command.args(["floor-server", "--port", &self.port.to_string(), "--frames-per-send", &frames.to_string()]);
@@ -71,10 +108,9 @@ impl Target {
 
     /// A crowd for the server.
     pub fn plan(&self, server: &Server, members: usize, channel: &str) -> anyhow::Result<Plan> {
-        let wire = wire::by_name(&self.server).with_context(|| format!("nobody here speaks to {}", self.server))?;
         Ok(Plan {
             address: server.address,
-            wire,
+            wire: self.wire()?,
             channel: channel.to_owned(),
             secret: SECRET.to_owned(),
             members,
