@@ -170,6 +170,11 @@ fn prepare(subjects: Vec<Subject>, settings: &[Setting], record: &mut Record, ar
                 continue;
             }
         }
+        record.left_out.extend(settings.iter().filter(|setting| setting.misses(&subject)).map(|setting| LeftOut {
+            server: subject.server.clone(),
+            setting: Some(setting.key.clone()),
+            why: "it runs already, and this setting starts its nodes itself".to_owned(),
+        }));
         ready.push(subject);
     }
     ready

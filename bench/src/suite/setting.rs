@@ -77,6 +77,13 @@ impl Who {
     }
 }
 
+impl Setting {
+    /// Whether this one would take part if it did not run already.
+    pub fn misses(&self, subject: &Subject) -> bool {
+        !self.who.has(subject) && self.who.has(&Subject { running: None, ..subject.clone() })
+    }
+}
+
 /// All settings, in the order of a run; `seconds` is how long fan-outs and publishing are measured.
 pub fn settings(seconds: f64) -> Vec<Setting> {
     let mut settings = fan_outs(seconds);
@@ -205,5 +212,9 @@ mod tests {
         assert!(servers(&subjects, Who::Nodes).contains(&"centrifugo".to_owned()));
         subjects.iter_mut().for_each(|subject| subject.running = Some(("127.0.0.1:1".parse().unwrap(), 1)));
         assert!(servers(&subjects, Who::Nodes).is_empty(), "who runs already runs alone");
+        let centrifugo = subjects.iter().find(|subject| subject.server == "centrifugo").unwrap();
+        let missing: Vec<String> =
+            settings(1.0).into_iter().filter(|setting| setting.misses(centrifugo)).map(|setting| setting.key).collect();
+        assert_eq!(missing, ["cross", "publish-http-redis"]);
     }
 }
