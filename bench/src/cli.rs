@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::floor::{self, FloorArgs};
 use crate::outcome::Outcome;
 use crate::report;
-use crate::run::{connect, cross, fair, fanout, idle, publish};
+use crate::run::{connect, cross, fair, fanout, idle, publish, storm};
 use crate::suite;
 
 /// Measures realtime servers side by side.
@@ -28,6 +28,8 @@ enum Command {
     Publish(Often<publish::PublishArgs>),
     /// Load one channel, stall some of its readers, and see what others feel of it
     Fair(Often<fair::FairArgs>),
+    /// Lose one of two servers: how its clients come back to the other, and what others feel of it
+    Storm(Often<storm::StormArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
     /// All settings on all servers that can be started, in turn, several times
@@ -56,6 +58,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Idle(often) => often.run(idle::run),
         Command::Cross(often) => often.run(cross::run),
         Command::Publish(often) => often.run(publish::run),
+        Command::Storm(often) => often.run(storm::run),
         Command::Connect(often) => often.run(connect::run),
         Command::Suite(args) => suite::run(args),
         Command::Page(args) => report::write_page(&args),

@@ -27,6 +27,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::wire::Wire;
 use marker::Marker;
 use member::{Member, State};
+use order::Order;
 use posts::Posts;
 use tally::{Books, Tally};
 
@@ -96,23 +97,13 @@ impl Crowd {
     /// Opens all connections and waits until each is subscribed. One that is refused is an error.
     pub fn connect(plan: Plan) -> Result<Self> {
         ensure!(plan.members > 0, "a crowd of nobody: give at least one member");
-        let mut crowd = Self {
-            poll: Poll::new()?,
-            events: Events::with_capacity(4096),
-            scratch: vec![0; READ],
-            members: Vec::with_capacity(plan.members),
-            ready: 0,
-            books: Books::after(plan.has),
-            posts: None,
-            speaks: false,
-            plan,
-        };
+        let mut crowd = Self::nobody(plan)?;
         let mut progress = (0, Instant::now());
         while crowd.ready < crowd.plan.members {
             while crowd.members.len() < crowd.plan.members
                 && crowd.members.len() - crowd.ready < crowd.plan.at_once.max(1)
             {
-                crowd.open()?;
+                crowd.admit(crowd.plan.has)?;
             }
             crowd.turn(Duration::from_millis(100))?;
             if crowd.ready > progress.0 {
@@ -124,13 +115,30 @@ impl Crowd {
         Ok(crowd)
     }
 
-    fn open(&mut self) -> Result<()> {
+    /// A crowd whose members come one by one, by [`Crowd::admit`].
+    pub fn nobody(plan: Plan) -> Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(4096),
+            scratch: vec![0; READ],
+            members: Vec::with_capacity(plan.members),
+            ready: 0,
+            books: Books::after(plan.has),
+            posts: None,
+            speaks: false,
+            plan,
+        })
+    }
+
+    /// Opens a connection for the next member, who is not owed publications up to the number `has`.
+    pub fn admit(&mut self, has: u32) -> Result<()> {
         let place = self.members.len();
         let number = self.plan.first + place;
         let source = Ipv4Addr::new(127, 0, 1, u8::try_from(1 + place / PER_SOURCE).unwrap_or(u8::MAX));
         let source = (self.plan.members > PER_SOURCE).then_some(source);
         let mut member = Member::open(&self.plan, number, source)
             .with_context(|| format!("connection {number} to {} cannot be opened", self.plan.address))?;
+        member.order = Order::after(has);
         self.poll.registry().register(&mut member.socket, Token(place), Interest::READABLE | Interest::WRITABLE)?;
         self.members.push(member);
         Ok(())
@@ -149,6 +157,16 @@ impl Crowd {
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// How many members have been subscribed.
+    pub fn ready(&self) -> usize {
+        self.ready
+    }
+
+    /// The latest publication of each member.
+    pub fn positions(&self) -> Vec<u32> {
+        self.members.iter().map(|member| member.order.last()).collect()
     }
 
     /// Publications so far.

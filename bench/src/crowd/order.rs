@@ -42,6 +42,11 @@ impl Order {
         Place::Late
     }
 
+    /// Its latest publication.
+    pub(super) fn last(&self) -> u32 {
+        self.last
+    }
+
     /// How many have been published after its last one.
     pub(super) fn behind(&self, published: u32) -> u32 {
         published.saturating_sub(self.last)

@@ -20,7 +20,7 @@ pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<D
     outcome.ask("under_way", args.under_way as f64);
     outcome.ask("calls", args.calls as f64);
     let redis = Redis::start(args.target.redis_port())?;
-    let mut worker = Worker::open(&redis, args)?;
+    let worker = Worker::open(&redis, args)?;
     let mut pipe = Pipe::open(redis.address, args)?;
     worker.run(WARM_UP)?;
     pipe.run(WARM_UP)?;
@@ -59,7 +59,7 @@ impl Worker {
     }
 
     /// Publishes for a while: so many calls at a time, a batch each.
-    fn run(&mut self, time: Duration) -> anyhow::Result<Done> {
+    fn run(&self, time: Duration) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let end = begin + time;
         let publications = self.runtime.block_on(async {
