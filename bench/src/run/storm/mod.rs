@@ -105,6 +105,7 @@ pub fn run(args: &StormArgs) -> Result<Outcome> {
     {
         outcome.found(name, outcome.measured.get(name).unwrap_or(&0.0) + earlier as f64);
     }
+    outcome.found(measure::DELIVERIES, storm.crowd.tally().deliveries as f64);
     outcome.found(measure::BACK_S, back);
     outcome.found(measure::RECOVERED, told.recovered as f64);
     outcome.found(measure::NOT_RECOVERED, args.clients as f64 - told.recovered as f64);
