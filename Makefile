@@ -6,7 +6,10 @@ DENY := $(or $(shell command -v cargo-deny),target/test-tools/bin/cargo-deny)
 
 MINUTES ?= 30
 
-.PHONY: help run test soak check compose-check docs up down clean
+# Options for the measuring programs, e.g. BENCH="--runs 3".
+BENCH ?=
+
+.PHONY: help run test soak instructions bench bench-quick bench-million bench-build check compose-check docs up down clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,6 +22,23 @@ test: ## Everything, installing what it needs; STAGES="cargo browser" for some (
 
 soak: ## Faults by dice for long: MINUTES=n (30) SEED=s; run after run, until the time is over or one is red
 	FANFARE_FAULTS_MINUTES=$(MINUTES) FANFARE_FAULTS_SEED=$(SEED) deploy/check/faults fault_run_mix
+
+bench: bench-build ## Beside other servers, about an hour: docs/performance.md; BENCH="--runs 3", BENCH=--resume
+	target/release/fanfare-bench suite $(BENCH)
+	target/release/fanfare-bench page --from target/bench/suite.json \
+	  $(addprefix --from ,$(wildcard target/bench/million.json))
+
+bench-quick: bench-build ## The same in three minutes: ours, the floor and two others, tables only
+	target/release/fanfare-bench suite --quick $(BENCH)
+
+bench-million: bench-build ## As many connections as this machine holds; as root; BENCH="--connections 2000000"
+	target/release/fanfare-bench million $(BENCH)
+
+bench-build:
+	cargo build --release --locked -p fanfare-gateway -p fanfare-bench
+
+instructions: ## Hot paths counted against their record, a part of test; RECORD=1 takes new counts
+	deploy/check/instructions $(if $(RECORD),--record)
 
 check: $(DENY) ## What a change must pass before anything else: format, lints, licences
 	deploy/check/lint

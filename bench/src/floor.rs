@@ -2,15 +2,13 @@
 //! delivery is the kernel's price; a server's own work is what it costs above that, and what it saves by
 //! writing less often.
 //!
-//! One thread takes connections in; the other reads what members publish and writes it to all of them, the
-//! publisher, too, with one blocking send(2) each.
+//! One thread, whose writes block: what a member publishes goes to all of them, the publisher, too, with one
+//! send(2) each.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -19,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 /// Options of the server that is the floor.
@@ -30,12 +28,15 @@ pub struct FloorArgs {
     port: u16,
     /// Messages that are gathered and written to each subscriber by one send
     #[arg(long, default_value_t = 1)]
-    frames_per_send: usize,
+    frames_per_send: u32,
 }
 
-const ARRIVALS: Token = Token(usize::MAX);
+/// Frames in one send of the floor that gathers.
+pub const GATHERED: u32 = 32;
 
-/// Longest request or message that is understood.
+const LISTENER: Token = Token(usize::MAX);
+
+/// Bytes read at once; no request and no message is longer.
 const READ: usize = 64 * 1024;
 
 /// How long a socket may be full.
@@ -44,6 +45,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long gathered messages wait for more.
 const GATHERING: Duration = Duration::from_millis(100);
 
+struct Member {
+    stream: TcpStream,
+    upgraded: bool,
+    /// What has come of a request or a message that is not all here.
+    partial: Vec<u8>,
+}
+
+struct Floor {
+    listener: TcpListener,
+    poll: Poll,
+    members: BTreeMap<usize, Member>,
+    /// The next member's number.
+    next: usize,
+    gathered: Vec<u8>,
+    frames: u32,
+    frames_per_send: u32,
+}
+
 /// Serves until it is killed.
 pub fn serve(args: &FloorArgs) -> Result<()> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -51,76 +70,16 @@ pub fn serve(args: &FloorArgs) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     socket.bind(&address.into()).with_context(|| format!("--port {}: cannot listen", args.port))?;
     socket.listen(8192)?;
+    serve_on(TcpListener::from(socket), args.frames_per_send)
+}
+
+/// The same for a socket that listens already.
+pub fn serve_on(listener: TcpListener, frames_per_send: u32) -> Result<()> {
+    listener.set_nonblocking(true)?;
     let poll = Poll::new()?;
-    let waker = Waker::new(poll.registry(), ARRIVALS)?;
-    let (sender, arrivals) = mpsc::channel();
-    thread::spawn(move || take_in(&TcpListener::from(socket), &sender, &waker));
-    Floor {
-        poll,
-        arrivals,
-        members: BTreeMap::new(),
-        next: 0,
-        gathered: Vec::new(),
-        frames: 0,
-        most: args.frames_per_send,
-    }
-    .run()
-}
-
-/// A connection whose request is read, and the answer to it.
-type Arrival = (TcpStream, String);
-
-fn take_in(listener: &TcpListener, arrivals: &Sender<Arrival>, waker: &Waker) {
-    for stream in listener.incoming().flatten() {
-        // Whoever only looks whether somebody listens is let go.
-        if let Ok(answer) = upgrade(&stream)
-            && arrivals.send((stream, answer)).is_ok()
-        {
-            let _ = waker.wake();
-        }
-    }
-}
-
-/// Reads a request and makes the answer to it.
-fn upgrade(mut stream: &TcpStream) -> Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let (mut request, mut part) = (Vec::new(), [0; 2048]);
-    while !request.ends_with(b"\r\n\r\n") {
-        let count = stream.read(&mut part)?;
-        ensure!(count > 0 && request.len() < READ, "no request");
-        request.extend_from_slice(&part[..count]);
-    }
-    stream.set_read_timeout(None)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_nodelay(true)?;
-    let request = std::str::from_utf8(&request)?;
-    let key = request.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim())
-    });
-    let accept = accept_key(key.context("no WebSocket")?);
-    Ok(format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    ))
-}
-
-/// RFC 6455, section 4.2.2.
-fn accept_key(key: &str) -> String {
-    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
-}
-
-struct Floor {
-    poll: Poll,
-    arrivals: Receiver<Arrival>,
-    /// Each with what has come of a frame that is not all here.
-    members: BTreeMap<usize, (TcpStream, Vec<u8>)>,
-    next: usize,
-    gathered: Vec<u8>,
-    frames: usize,
-    /// Frames in one send.
-    most: usize,
+    poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
+    let (members, gathered) = Default::default();
+    Floor { listener, poll, members, next: 0, gathered, frames: 0, frames_per_send }.run()
 }
 
 impl Floor {
@@ -135,60 +94,98 @@ impl Floor {
                 self.tell();
             }
             for event in &events {
-                let Token(place) = event.token();
-                if event.token() == ARRIVALS {
-                    self.welcome()?;
-                } else if self.hear(place).is_err() {
-                    self.members.remove(&place);
+                let Token(number) = event.token();
+                if event.token() == LISTENER {
+                    self.take_in()?;
+                } else if self.attend(number).is_err() {
+                    self.members.remove(&number);
                 }
             }
         }
     }
 
-    fn welcome(&mut self) -> Result<()> {
-        while let Ok((mut stream, answer)) = self.arrivals.try_recv() {
-            if stream.write_all(answer.as_bytes()).is_ok() {
-                let mut source = SourceFd(&stream.as_raw_fd());
-                self.poll.registry().register(&mut source, Token(self.next), Interest::READABLE)?;
-                self.members.insert(self.next, (stream, Vec::new()));
-                self.next += 1;
-            }
+    fn take_in(&mut self) -> Result<()> {
+        while let Ok((stream, _)) = self.listener.accept() {
+            stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            let mut source = SourceFd(&stream.as_raw_fd());
+            self.poll.registry().register(&mut source, Token(self.next), Interest::READABLE)?;
+            self.members.insert(self.next, Member { stream, upgraded: false, partial: Vec::new() });
+            self.next += 1;
         }
         Ok(())
     }
 
-    fn hear(&mut self, place: usize) -> Result<()> {
-        let Some((stream, partial)) = self.members.get_mut(&place) else { return Ok(()) };
-        let mut bytes = std::mem::take(partial);
-        let kept = bytes.len();
-        bytes.resize(kept + READ, 0);
-        let count = stream.read(&mut bytes[kept..])?;
-        ensure!(count > 0, "gone");
-        bytes.truncate(kept + count);
+    /// Takes what has come from a member: its request, then messages.
+    fn attend(&mut self, number: usize) -> Result<()> {
+        let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
+        let bytes = member.read()?;
         let mut used = 0;
-        while let Some((frame, size)) = frame(&bytes[used..]) {
-            self.gathered.extend_from_slice(&frame);
-            self.frames += 1;
-            used += size;
-            if self.frames == self.most {
-                self.tell();
+        if !member.upgraded {
+            used = member.upgrade(&bytes)?;
+        }
+        if member.upgraded {
+            while let Some((frame, size)) = frame(&bytes[used..]) {
+                self.gathered.extend_from_slice(&frame);
+                self.frames += 1;
+                used += size;
+                if self.frames >= self.frames_per_send {
+                    self.tell();
+                }
             }
         }
-        if let Some((_, partial)) = self.members.get_mut(&place) {
-            *partial = bytes.split_off(used);
+        if let Some(member) = self.members.get_mut(&number) {
+            member.partial = bytes[used..].to_vec();
         }
         Ok(())
     }
 
     /// The floor itself: one send for each member.
     fn tell(&mut self) {
-        for (stream, _) in self.members.values_mut() {
-            // A member that is gone is noticed when it is read.
-            let _ = stream.write_all(&self.gathered);
+        for member in self.members.values_mut().filter(|member| member.upgraded) {
+            // One that is gone is noticed when it is read.
+            let _ = member.stream.write_all(&self.gathered);
         }
         self.gathered.clear();
         self.frames = 0;
     }
+}
+
+impl Member {
+    /// What has come so far, and is not used yet.
+    fn read(&mut self) -> Result<Vec<u8>> {
+        let mut bytes = std::mem::take(&mut self.partial);
+        let kept = bytes.len();
+        ensure!(kept < READ, "neither a request nor a message");
+        bytes.resize(kept + READ, 0);
+        let count = self.stream.read(&mut bytes[kept..])?;
+        ensure!(count > 0, "gone");
+        bytes.truncate(kept + count);
+        Ok(bytes)
+    }
+
+    /// Answers the request, if it is all here; how many bytes that took.
+    fn upgrade(&mut self, bytes: &[u8]) -> Result<usize> {
+        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(0) };
+        let key = std::str::from_utf8(&bytes[..end])?.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim())
+        });
+        let accept = accept_key(key.context("no WebSocket")?);
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        self.stream.write_all(answer.as_bytes())?;
+        self.upgraded = true;
+        Ok(end + 4)
+    }
+}
+
+/// RFC 6455, section 4.2.2.
+fn accept_key(key: &str) -> String {
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
 }
 
 /// The first message of a member as a frame to all, and how many bytes it took; none if it is not all here.

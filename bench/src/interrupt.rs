@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ const INTERRUPTED: i32 = 130;
 
 type Cleanup = Box<dyn FnOnce() + Send>;
 
+static PENDING: AtomicBool = AtomicBool::new(false);
 static CLEANUP: Mutex<Vec<Cleanup>> = Mutex::new(Vec::new());
 
 /// From now on a signal ends all children, cleans up and exits.
@@ -33,6 +35,7 @@ pub fn watch() -> Result<()> {
                 _ = terminate.recv() => {}
             }
         });
+        PENDING.store(true, Ordering::SeqCst);
         println!("interrupted: ending what was started");
         end_children();
         for cleanup in CLEANUP.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default() {
@@ -42,6 +45,13 @@ pub fn watch() -> Result<()> {
     };
     thread::Builder::new().name("interrupt".to_owned()).spawn(wait).context("cannot start a thread")?;
     Ok(())
+}
+
+/// Goes on unless a signal ends us: then nothing is measured rightly any more, and this waits for the end.
+pub fn check() {
+    while PENDING.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Done when a signal ends us, after the children are gone; nothing runs it on a regular end.

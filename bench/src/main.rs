@@ -14,6 +14,7 @@ mod crowd;
 mod floor;
 mod interrupt;
 mod machine;
+mod million;
 mod outcome;
 mod redis;
 mod report;

@@ -97,6 +97,8 @@ pub mod measure {
     pub const CONNECTIONS: &str = "connections";
     /// From the first connection to the last one's being subscribed, seconds.
     pub const BUILT_S: &str = "built_s";
+    /// From publishing until the last one has it, seconds, the slowest of several publications.
+    pub const REACHED_S: &str = "reached_s";
     /// CPU of the crowd that measured, in cores: near 1, the crowd has held the server up.
     pub const CROWD_CORES: &str = "crowd_cores";
     /// CPU of everything else on the machine, in cores: far from 0, neighbours have disturbed the run.

@@ -1,5 +1,6 @@
 //! A server under test: started by its script, or running already.
 
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub const API_KEY: &str = "an-api-key-that-only-the-bench-knows";
 
 /// How long a server may take until it takes connections.
 const START: Duration = Duration::from_secs(30);
+
+/// From its first connection until all of its processes take part: nginx listens before it has forked.
+const FORKING: Duration = Duration::from_millis(300);
 
 /// How long it may take to end by itself.
 const STOP: Duration = Duration::from_secs(5);
@@ -57,8 +61,12 @@ pub struct Server {
 impl Server {
     /// Starts a peer, or ourselves, by `bench/peers/<name>`.
     pub fn start(name: &str, setup: &Setup) -> anyhow::Result<Self> {
-        let script = script(name)?;
-        let mut command = Command::new(script);
+        Self::spawn(name, &mut Self::command(name, setup)?, setup.port)
+    }
+
+    /// What [`Server::start`] runs, for those who want to add to its environment.
+    pub fn command(name: &str, setup: &Setup) -> anyhow::Result<Command> {
+        let mut command = Command::new(script(name)?);
         command
             .arg("serve")
             .env("PORT", setup.port.to_string())
@@ -68,15 +76,17 @@ impl Server {
             .env("REDIS_URL", &setup.redis_url)
             .env("NODES", setup.nodes.to_string())
             .env("WORKERS", setup.workers.to_string());
-        Self::spawn(name, &mut command, setup.port)
+        Ok(command)
     }
 
     /// Starts a server by a command of its own.
     pub fn spawn(name: &str, command: &mut Command, port: u16) -> anyhow::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         ensure!(TcpStream::connect(address).is_err(), "something listens on {address} already: give another --port");
+        let log = log(name, port)?;
         // A group of its own: whatever it starts ends with it.
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).spawn();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).process_group(0).spawn();
         let child = child.with_context(|| format!("{name}: cannot start {:?}", command.get_program()))?;
         let tree = Tree::new(child.id());
         let mut server = Self { name: name.to_owned(), address, tree, child: Some(child) };
@@ -95,9 +105,12 @@ impl Server {
             if let Some(child) = &mut self.child
                 && let Some(status) = child.try_wait()?
             {
-                bail!("{}: ended at once ({status}); is it installed? bench/peers/{0} install", self.name);
+                let said = last_line(&log(&self.name, self.address.port())?);
+                let said = said.unwrap_or_else(|| format!("is it installed? bench/peers/{} install", self.name));
+                bail!("{}: ended at once ({status}): {said}", self.name);
             }
             if TcpStream::connect(self.address).is_ok() {
+                std::thread::sleep(FORKING);
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "{}: does not listen on {}", self.name, self.address);
@@ -139,6 +152,19 @@ pub fn version(name: &str) -> String {
     let Ok(script) = script(name) else { return String::new() };
     let output = Command::new(script).arg("version").stderr(Stdio::null()).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// Where a server's complaints go.
+fn log(name: &str, port: u16) -> anyhow::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/logs");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder.join(format!("{name}-{port}.log")))
+}
+
+/// The last line that says something; none if there is none.
+pub fn last_line(log: &Path) -> Option<String> {
+    let text = fs::read_to_string(log).ok()?;
+    text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
 /// `bench/peers/<name>` of this repository.

@@ -57,13 +57,11 @@ pub(super) fn request(opening: &Opening) -> String {
 }
 
 impl Member {
-    pub(super) fn open(plan: &Plan, number: usize, source: Option<Ipv4Addr>) -> Result<Self> {
+    pub(super) fn open(plan: &Plan, number: usize, last: u32, source: Option<Ipv4Addr>) -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = source {
-            // The port is chosen when the other end is known: each source has all ports for each server.
-            socket.set_reuse_address(true)?;
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         match socket.connect(&plan.address.into()) {
@@ -75,7 +73,7 @@ impl Member {
             socket: TcpStream::from_std(socket.into()),
             state: State::Connecting,
             who: Who { number, channel, secret: plan.secret.clone() },
-            order: Order::after(plan.has),
+            order: Order::after(last),
             partial: Vec::new(),
             fragments: Vec::new(),
             unsent: Vec::new(),

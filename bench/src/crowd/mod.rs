@@ -10,11 +10,12 @@ mod frame;
 pub mod histogram;
 pub mod marker;
 mod member;
-mod order;
+pub mod order;
 pub mod pinger;
-pub mod poster;
-mod posts;
+pub mod posts;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,21 +28,18 @@ use mio::{Events, Interest, Poll, Token};
 use crate::wire::Wire;
 use marker::Marker;
 use member::{Member, State};
-use order::Order;
 use posts::Posts;
 use tally::{Books, Tally};
 
 /// How long nothing at all may happen while something must.
 const STALL: Duration = Duration::from_secs(20);
 
-/// Connections from one address of this machine: below the number of ports that are free for it.
-const PER_SOURCE: usize = 20_000;
+/// Connections from one address of this machine. It has some 28,000 ports, but when half of them are taken, the
+/// kernel looks through all those before it finds one for the next connection.
+const PER_SOURCE: usize = 10_000;
 
 /// Bytes read at once.
 const READ: usize = 512 * 1024;
-
-/// HTTP connections that publish, if nothing else was asked for.
-const POSTS: usize = 16;
 
 /// Who opens connections to what.
 #[derive(Clone)]
@@ -65,6 +63,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Where a member's connection comes from; the kernel's choice for the first ones, and for servers elsewhere.
+    fn source(&self, place: usize) -> Option<Ipv4Addr> {
+        let another = u8::try_from(place / PER_SOURCE).unwrap_or(u8::MAX);
+        (self.address.ip().is_loopback() && another > 0).then(|| Ipv4Addr::new(127, 0, 1, another))
+    }
+
     /// The same for other members: numbers go on after these.
     pub fn after(mut self, members: usize) -> Self {
         self.first = members;
@@ -100,16 +104,15 @@ impl Crowd {
         let mut crowd = Self::nobody(plan)?;
         let mut progress = (0, Instant::now());
         while crowd.ready < crowd.plan.members {
-            while crowd.members.len() < crowd.plan.members
-                && crowd.members.len() - crowd.ready < crowd.plan.at_once.max(1)
-            {
+            let (wanted, at_once) = (crowd.plan.members, crowd.plan.at_once.max(1));
+            while crowd.members.len() < wanted && crowd.members.len() - crowd.ready < at_once {
                 crowd.admit(crowd.plan.has)?;
             }
             crowd.turn(Duration::from_millis(100))?;
-            if crowd.ready > progress.0 {
-                progress = (crowd.ready, Instant::now());
+            let ready = crowd.ready;
+            if ready > progress.0 {
+                progress = (ready, Instant::now());
             }
-            let (ready, wanted) = (crowd.ready, crowd.plan.members);
             ensure!(progress.1.elapsed() < STALL, "only {ready} of {wanted} connections got as far as subscribing");
         }
         Ok(crowd)
@@ -130,15 +133,14 @@ impl Crowd {
         })
     }
 
-    /// Opens a connection for the next member, who is not owed publications up to the number `has`.
-    pub fn admit(&mut self, has: u32) -> Result<()> {
+    /// Opens a connection for the next member, to whom nothing up to the publication `last` is owed. It is
+    /// subscribed some turns later.
+    pub fn admit(&mut self, last: u32) -> Result<()> {
         let place = self.members.len();
         let number = self.plan.first + place;
-        let source = Ipv4Addr::new(127, 0, 1, u8::try_from(1 + place / PER_SOURCE).unwrap_or(u8::MAX));
-        let source = (self.plan.members > PER_SOURCE).then_some(source);
-        let mut member = Member::open(&self.plan, number, source)
+        let source = self.plan.source(place);
+        let mut member = Member::open(&self.plan, number, last, source)
             .with_context(|| format!("connection {number} to {} cannot be opened", self.plan.address))?;
-        member.order = Order::after(has);
         self.poll.registry().register(&mut member.socket, Token(place), Interest::READABLE | Interest::WRITABLE)?;
         self.members.push(member);
         Ok(())
@@ -159,14 +161,9 @@ impl Crowd {
         self.members.len()
     }
 
-    /// How many members have been subscribed.
+    /// How many were subscribed at one time.
     pub fn ready(&self) -> usize {
         self.ready
-    }
-
-    /// The latest publication of each member.
-    pub fn positions(&self) -> Vec<u32> {
-        self.members.iter().map(|member| member.order.last()).collect()
     }
 
     /// Publications so far.
@@ -184,26 +181,26 @@ impl Crowd {
         self.books.window.give_up();
     }
 
-    /// Takes note that others have published in the channel, up to this number.
-    pub fn learn(&mut self, published: u32) {
+    /// Others have published in the channel, up to this number.
+    pub fn expect(&mut self, published: u32) {
         self.books.window.learn(published);
     }
 
-    /// Deliveries that are to come after the last one of each member.
+    /// Publications after the last one of each member, added up: those who are gone miss theirs for good.
     pub fn missing(&self) -> u64 {
         let published = self.published();
         self.members.iter().map(|member| u64::from(member.order.behind(published))).sum()
     }
 
-    /// Publishes over HTTP on so many connections, also where members could.
+    /// Publishes over HTTP on so many connections at most, also where members could.
     pub fn post_on(&mut self, connections: usize) -> Result<()> {
-        self.posts = Some(Posts::new(self.plan.address, self.poll.registry().try_clone()?, connections.max(1))?);
+        self.posts = Some(Posts::new(self.plan.address, self.poll.registry().try_clone()?, connections));
         Ok(())
     }
 
     /// Whether publications leave in the order of their numbers: over several HTTP connections they do not.
     pub fn publishes_in_order(&self) -> bool {
-        self.posts.as_ref().is_none_or(|posts| posts.connections() == 1)
+        self.posts.as_ref().is_none_or(|posts| posts.most() == 1)
     }
 
     /// Publishes a payload of `size` bytes, as if at `at` (nanoseconds since 1970). What members publish goes out at
@@ -217,7 +214,7 @@ impl Crowd {
                 self.speaks = true;
                 return Ok(());
             }
-            self.post_on(POSTS)?;
+            self.post_on(posts::CONNECTIONS)?;
         }
         let request = self.plan.wire.publish_http(&self.members[0].who.channel, &payload);
         let request = request.context("this kind of server takes no publications from clients or over HTTP")?;
@@ -261,12 +258,12 @@ impl Crowd {
         }
         while let Some((count, is_all)) = member.read(scratch)? {
             let was_ready = member.state == State::Ready;
-            let used = member.hear(&scratch[..count], &*plan.wire, books)?;
-            member.keep(&scratch[used..count]);
+            let heard = member.hear(&scratch[..count], &*plan.wire, books);
             if !was_ready && member.state == State::Ready {
                 *ready += 1;
                 books.window.join();
             }
+            member.keep(&scratch[heard?..count]);
             // A read that leaves room has taken all; only the end may come after it.
             if is_all && !closed {
                 break;
@@ -296,6 +293,18 @@ impl Crowd {
         drop(self);
     }
 
+    /// The server has ended: takes what it has still sent, and answers each member's last publication, and what all
+    /// together have received.
+    pub fn survive(mut self) -> Result<(Vec<u32>, Tally)> {
+        let end = Instant::now() + STALL;
+        while self.members.iter().any(|member| member.state != State::Ended) {
+            ensure!(Instant::now() < end, "the server has not closed its connections after {STALL:?}");
+            self.turn(Duration::from_millis(100))?;
+        }
+        let tally = std::mem::take(&mut self.books.tally);
+        Ok((self.members.iter().map(|member| member.order.last()).collect(), tally))
+    }
+
     /// Lets the crowd be for a while: answers what has to be answered.
     pub fn idle(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
@@ -308,13 +317,19 @@ impl Crowd {
     /// Waits until everybody has got everything that was published, at most so long; false if not.
     pub fn settle(&mut self, patience: Duration) -> Result<bool> {
         let end = Instant::now() + patience;
-        while self.outstanding() > 0 {
+        while self.is_owed() {
             if Instant::now() >= end {
                 return Ok(false);
             }
             self.turn(Duration::from_millis(20))?;
         }
         Ok(true)
+    }
+
+    /// Whether somebody who is still there has not got the last publication.
+    fn is_owed(&self) -> bool {
+        let published = self.published();
+        self.members.iter().any(|member| member.state == State::Ready && member.order.behind(published) > 0)
     }
 }
 

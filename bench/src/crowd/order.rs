@@ -2,7 +2,7 @@
 
 /// What a publication is to the member that it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// Later than all before; so many in between have not come.
     Later(u32),
     /// Earlier than one that came already.
@@ -13,7 +13,7 @@ pub(super) enum Place {
 
 /// The publications of one channel as they reached one member.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Order {
+pub struct Order {
     last: u32,
     /// Bit n: number `last - n` has come.
     seen: u64,
@@ -21,13 +21,13 @@ pub(super) struct Order {
 
 impl Order {
     /// Of a member to whom nothing up to this number is owed.
-    pub(super) fn after(number: u32) -> Self {
+    pub fn after(number: u32) -> Self {
         Self { last: number, seen: !0 }
     }
 
     /// Notes a publication. How often one came that is more than 63 before the last is not known: it is late.
     #[inline]
-    pub(super) fn note(&mut self, number: u32) -> Place {
+    pub fn note(&mut self, number: u32) -> Place {
         if number > self.last {
             let ahead = number - self.last;
             self.seen = self.seen.checked_shl(ahead).unwrap_or(0) | 1;
@@ -42,13 +42,13 @@ impl Order {
         Place::Late
     }
 
-    /// Its latest publication.
-    pub(super) fn last(&self) -> u32 {
+    /// The latest that has come.
+    pub fn last(&self) -> u32 {
         self.last
     }
 
     /// How many have been published after its last one.
-    pub(super) fn behind(&self, published: u32) -> u32 {
+    pub fn behind(&self, published: u32) -> u32 {
         published.saturating_sub(self.last)
     }
 }
@@ -77,6 +77,6 @@ mod tests {
         for (number, place) in heard {
             assert_eq!(order.note(number), place, "{number}");
         }
-        assert_eq!((order.behind(300), order.behind(305)), (0, 5));
+        assert_eq!((order.last(), order.behind(300), order.behind(305)), (300, 0, 5));
     }
 }

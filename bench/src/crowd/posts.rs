@@ -3,25 +3,35 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::answer::Answer;
+use super::histogram::Histogram;
 use super::tally::Tally;
 use crate::wire::Request;
 
 /// Tokens of the crowd's members end below.
-pub(super) const FIRST: usize = 1 << 40;
+const FIRST: usize = 1 << 40;
+
+/// Connections, and so requests under way, if nothing else is asked for.
+pub const CONNECTIONS: usize = 16;
+
+/// Bytes read at once by a [`Poster`].
+const READ: usize = 64 * 1024;
 
 /// Requests that wait for a connection.
 const WAITING_MAX: usize = 4096;
 
+/// HTTP connections in a loop of somebody else's.
 pub(super) struct Posts {
     address: SocketAddr,
     registry: Registry,
+    /// How many there may be; they are opened when they are needed.
+    most: usize,
     links: Vec<Link>,
     /// Links without a request.
     free: Vec<usize>,
@@ -38,25 +48,14 @@ struct Link {
 }
 
 impl Posts {
-    /// Opens so many connections.
-    pub(super) fn new(address: SocketAddr, registry: Registry, connections: usize) -> Result<Self> {
-        let mut posts = Self {
-            address,
-            registry,
-            links: Vec::with_capacity(connections),
-            free: (0..connections).rev().collect(),
-            waiting: VecDeque::new(),
-        };
-        for place in 0..connections {
-            let socket = posts.dial(place)?;
-            let begun = Instant::now();
-            posts.links.push(Link { socket, request: Vec::new(), sent: 0, begun, answer: Vec::new() });
-        }
-        Ok(posts)
+    /// Up to so many connections, at least one.
+    pub(super) fn new(address: SocketAddr, registry: Registry, most: usize) -> Self {
+        let (links, free, waiting) = Default::default();
+        Self { address, registry, most: most.max(1), links, free, waiting }
     }
 
-    pub(super) fn connections(&self) -> usize {
-        self.links.len()
+    pub(super) fn most(&self) -> usize {
+        self.most
     }
 
     /// Requests that wait for a connection.
@@ -75,6 +74,12 @@ impl Posts {
     pub(super) fn post(&mut self, request: &Request) -> Result<()> {
         ensure!(self.waiting.len() < WAITING_MAX, "the server takes publications too slowly over HTTP");
         self.waiting.push_back(bytes(request));
+        if self.free.is_empty() && self.links.len() < self.most {
+            let place = self.links.len();
+            let (request, answer) = Default::default();
+            self.links.push(Link { socket: self.dial(place)?, request, sent: 0, begun: Instant::now(), answer });
+            self.free.push(place);
+        }
         match self.free.pop() {
             Some(place) => self.next(place),
             None => Ok(()),
@@ -116,6 +121,64 @@ impl Posts {
             self.links[place].socket = self.dial(place)?;
         }
         if is_answered { self.next(place) } else { Ok(()) }
+    }
+}
+
+/// HTTP connections to one server that publish, without a crowd.
+pub struct Poster {
+    poll: Poll,
+    events: Events,
+    posts: Posts,
+    tally: Tally,
+    posted: u64,
+    scratch: Vec<u8>,
+}
+
+impl Poster {
+    /// Up to so many of them, as soon as there is something to be published.
+    pub fn new(address: SocketAddr, connections: usize) -> Result<Self> {
+        let poll = Poll::new()?;
+        let posts = Posts::new(address, poll.registry().try_clone()?, connections);
+        let (tally, scratch) = (Tally::default(), vec![0; READ]);
+        Ok(Self { poll, events: Events::with_capacity(64), posts, tally, posted: 0, scratch })
+    }
+
+    /// Publishes on a connection that has nothing under way, or waits for one.
+    pub fn post(&mut self, request: &Request) -> Result<()> {
+        self.posted += 1;
+        self.posts.post(request)
+    }
+
+    /// Publications that wait for a connection.
+    pub fn waiting(&self) -> usize {
+        self.posts.waiting()
+    }
+
+    /// Publications that have been answered.
+    pub fn answered(&self) -> u64 {
+        self.tally.answered
+    }
+
+    /// Publications that have not.
+    pub fn under_way(&self) -> u64 {
+        self.posted - self.tally.answered
+    }
+
+    /// How long answers took, from the first byte of a request.
+    pub fn answering(&self) -> &Histogram {
+        &self.tally.answering
+    }
+
+    /// Takes what has come, waiting for it at most so long.
+    pub fn turn(&mut self, wait: Duration) -> Result<()> {
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &self.events {
+            self.posts.attend(event.token().0, &mut self.scratch, &mut self.tally)?;
+        }
+        Ok(())
     }
 }
 

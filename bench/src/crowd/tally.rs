@@ -28,6 +28,27 @@ pub struct Tally {
     pub ended_how: Option<String>,
 }
 
+impl Tally {
+    /// Counts what somebody receives at `now`; false if they have it already.
+    #[inline]
+    pub fn count(&mut self, order: &mut Order, marker: Marker, now: u64) -> bool {
+        self.deliveries += 1;
+        self.latency.add(now.saturating_sub(marker.at));
+        match order.note(marker.sequence) {
+            Place::Later(skipped) => self.passed_over += u64::from(skipped),
+            Place::Late => {
+                self.misordered += 1;
+                self.passed_over = self.passed_over.saturating_sub(1);
+            }
+            Place::Again => {
+                self.duplicated += 1;
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// What a crowd keeps of its channel.
 #[derive(Debug, Default)]
 pub(super) struct Books {
@@ -56,21 +77,9 @@ impl Books {
 
     #[inline]
     fn count(&mut self, order: &mut Order, marker: Marker, now: u64) {
-        let tally = &mut self.tally;
-        tally.deliveries += 1;
-        tally.latency.add(now.saturating_sub(marker.at));
-        match order.note(marker.sequence) {
-            Place::Later(skipped) => tally.passed_over += u64::from(skipped),
-            Place::Late => {
-                tally.misordered += 1;
-                tally.passed_over = tally.passed_over.saturating_sub(1);
-            }
-            Place::Again => {
-                tally.duplicated += 1;
-                return;
-            }
+        if self.tally.count(order, marker, now) {
+            self.window.receive(marker.sequence);
         }
-        self.window.receive(marker.sequence);
     }
 }
 

@@ -13,24 +13,30 @@ use anyhow::{Context, Result};
 pub struct Wanted {
     /// As `sysctl` calls it, e.g. `net.core.somaxconn`.
     pub name: &'static str,
-    /// Whole numbers. A single one is a least value; two are a range that is wanted as it stands.
+    /// A number, or the ends of a range. Enough is a number that is as high, or a range that is as wide as `enough`.
     pub value: String,
+    /// For ranges: how wide the present one must be to stay; 0 for numbers.
+    pub enough: u64,
     /// False if the kernel may be without it.
     pub required: bool,
 }
 
-/// What so many connections to this machine from itself take.
-pub fn wanted(connections: usize) -> Vec<Wanted> {
-    let wanted = |name, value: String, required| Wanted { name, value, required };
-    vec![
-        wanted("net.ipv4.ip_local_port_range", "1024 65535".to_owned(), true),
-        wanted("net.core.somaxconn", "8192".to_owned(), true),
-        wanted("net.ipv4.tcp_max_syn_backlog", "8192".to_owned(), true),
+/// What so many connections from this machine to itself take, with so many of them to each port.
+pub fn wanted(connections: usize, each: usize) -> Vec<Wanted> {
+    let number = |name, value: usize, required| Wanted { name, value: value.to_string(), enough: 0, required };
+    // Handshakes are under way by the dozen only, whatever the number of connections.
+    let mut all = vec![
+        number("net.core.somaxconn", 1024, true),
+        number("net.ipv4.tcp_max_syn_backlog", 1024, true),
         // Both ends, and room for everything else.
-        wanted("fs.file-max", (connections * 2 + 200_000).to_string(), true),
+        number("fs.file-max", connections * 2 + 200_000, true),
         // One entry for each connection; those of closed ones stay for minutes.
-        wanted("net.netfilter.nf_conntrack_max", (connections * 2 + 100_000).to_string(), false),
-    ]
+        number("net.netfilter.nf_conntrack_max", connections + connections / 2 + 100_000, false),
+    ];
+    // A port for each connection to the same gateway; above those that gateways listen at.
+    let enough = (each + each / 5) as u64;
+    all.push(Wanted { name: "net.ipv4.ip_local_port_range", value: "20000 65535".to_owned(), enough, required: true });
+    all
 }
 
 /// Settings that are raised as long as this lives.
@@ -69,7 +75,7 @@ impl Raised {
             anyhow::ensure!(!setting.required, "this kernel has no {}", setting.name);
             return Ok(());
         };
-        if suffices(&before, &setting.value) {
+        if suffices(&before, setting) {
             return Ok(());
         }
         self.before.insert(setting.name.to_owned(), before.trim().to_owned());
@@ -88,7 +94,8 @@ impl Raised {
 
     /// Puts all back; what cannot be put back stays in the file.
     fn put_back(&mut self) -> Result<()> {
-        while let Some((name, value)) = self.before.first_key_value().map(|(name, value)| (name.clone(), value.clone())) {
+        while let Some((name, value)) = self.before.first_key_value().map(|(name, value)| (name.clone(), value.clone()))
+        {
             fs::write(self.path(&name), &value).with_context(|| format!("cannot set {name} back to {value}"))?;
             self.before.remove(&name);
         }
@@ -111,12 +118,12 @@ impl Drop for Raised {
     }
 }
 
-/// A single number suffices if it is high enough, anything else only if it is the same.
-fn suffices(is: &str, wanted: &str) -> bool {
+fn suffices(before: &str, wanted: &Wanted) -> bool {
     let numbers = |text: &str| -> Vec<u64> { text.split_whitespace().filter_map(|word| word.parse().ok()).collect() };
-    match (&numbers(is)[..], &numbers(wanted)[..]) {
-        ([is], [wanted]) => is >= wanted,
-        (is, wanted) => is == wanted,
+    match (&numbers(before)[..], &numbers(&wanted.value)[..]) {
+        ([before], [wanted]) => before >= wanted,
+        ([low, high], [_, _]) => high.saturating_sub(*low) >= wanted.enough,
+        _ => false,
     }
 }
 
@@ -129,7 +136,9 @@ mod tests {
     impl Kernel {
         fn new(name: &str) -> Self {
             let root = std::env::temp_dir().join(format!("fanfare-bench-sysctl-{name}-{}", std::process::id()));
-            for (name, value) in [("net/core/somaxconn", "4096\n"), ("net/range", "32768\t60999\n"), ("fs/file-max", "99\n")] {
+            for (name, value) in
+                [("net/core/somaxconn", "4096\n"), ("net/range", "32768\t60999\n"), ("fs/file-max", "99\n")]
+            {
                 let path = root.join(name);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, value).unwrap();
@@ -143,7 +152,8 @@ mod tests {
         }
 
         fn raised(&self) -> Result<Raised> {
-            let wanted = |name, value: &str, required| Wanted { name, value: value.to_owned(), required };
+            let wanted =
+                |name, value: &str, required| Wanted { name, value: value.to_owned(), enough: 30_000, required };
             let wanted = [
                 wanted("net.core.somaxconn", "8192", true),
                 wanted("net.range", "1024 65535", true),
@@ -175,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn a_range_that_is_wide_enough_stays() {
+        let range = |enough| Wanted { name: "net.range", value: "1024 65535".to_owned(), enough, required: true };
+        assert!(suffices("32768\t60999\n", &range(22_800)));
+        assert!(!suffices("32768\t60999\n", &range(30_000)));
+    }
+
+    #[test]
     fn a_run_that_was_killed_is_cleaned_up_after() {
         let kernel = Kernel::new("killed");
         std::mem::forget(kernel.raised().unwrap());
@@ -186,8 +203,8 @@ mod tests {
     #[test]
     fn a_failure_changes_nothing() {
         let kernel = Kernel::new("failure");
-        let missing = Wanted { name: "no.such", value: "1".to_owned(), required: true };
-        let first = Wanted { name: "net.core.somaxconn", value: "8192".to_owned(), required: true };
+        let missing = Wanted { name: "no.such", value: "1".to_owned(), enough: 0, required: true };
+        let first = Wanted { name: "net.core.somaxconn", value: "8192".to_owned(), enough: 0, required: true };
         assert!(Raised::new(&kernel.0, &kernel.0.join("before.json"), &[first, missing]).is_err());
         assert_eq!(kernel.values(), BEFORE);
     }

@@ -175,6 +175,20 @@ pub fn ordered<'a>(record: &'a Record, section: &Section) -> Vec<&'a str> {
     servers
 }
 
+/// How busy the machine was beside the servers; none if it was not watched.
+pub fn meanwhile(record: &Record, setting: &str) -> Option<String> {
+    let cores = |name: &str| {
+        let servers = record.servers(setting);
+        Spread::of(servers.iter().flat_map(|server| record.values(setting, server, name)).map(|(_, cores)| cores))
+    };
+    let (crowd, others) = (cores(measure::CROWD_CORES)?, cores(measure::OTHERS_CORES)?);
+    Some(format!(
+        "Meanwhile the crowd took {} of one core, and everything else on the machine {}.",
+        crowd.show(Unit::Times),
+        others.show(Unit::Times)
+    ))
+}
+
 fn is_measured(record: &Record, section: &Section, column: Measure) -> bool {
     let servers = record.servers(section.setting);
     servers.into_iter().any(|server| record.spread(section.setting, server, column).is_some())

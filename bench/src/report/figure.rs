@@ -78,11 +78,13 @@ pub const P99_BEFORE: Measure = less(measure::LATENCY_P99_BEFORE_MS, "p99 before
 pub const CONNECTIONS: Measure = more(measure::CONNECTIONS, "connections", Unit::Count);
 /// How long it took until all were there.
 pub const BUILT: Measure = less(measure::BUILT_S, "built up", Unit::Seconds);
+/// How long it took until the last one had a publication.
+pub const REACHED: Measure = less(measure::REACHED_S, "all reached", Unit::Seconds);
 /// How long the whole took.
 pub const TOOK: Measure = less(measure::TOOK_S, "took", Unit::Seconds);
 
 /// All of them, the foremost first.
-pub const ALL: [Measure; 17] = [
+pub const ALL: [Measure; 18] = [
     CPU_PER_DELIVERY,
     DELIVERIES,
     MEMORY,
@@ -99,6 +101,7 @@ pub const ALL: [Measure; 17] = [
     IDLE_CPU,
     REDIS_CPU,
     BUILT,
+    REACHED,
     TOOK,
 ];
 

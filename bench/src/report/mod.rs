@@ -18,4 +18,4 @@ pub use record::{LeftOut, Record};
 #[cfg(test)]
 pub use section::SECTIONS;
 pub use section::{GROWTH, fanout_setting};
-pub use terminal::{in_short, tables};
+pub use terminal::{ROUNDS, in_short, rounds, tables};

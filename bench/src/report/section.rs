@@ -50,8 +50,15 @@ const CROSS: &[Measure] = &[figure::P50, figure::P99, figure::P999, figure::CPU_
 const PUBLISH: &[Measure] = &[figure::CPU_PER_PUBLISH, figure::PUBLISHES, figure::REDIS_CPU, figure::P50, figure::P99];
 const STRAIGHT: &[Measure] = &[figure::PUBLISHES, figure::CPU_PER_PUBLISH, figure::REDIS_CPU];
 const STORM: &[Measure] = &[figure::TOOK, figure::CPU_PER_CONNECT, figure::P99_BEFORE, figure::P99];
-const MILLION: &[Measure] =
-    &[figure::CONNECTIONS, figure::BUILT, figure::MEMORY, figure::KERNEL, figure::TOOK, figure::CPU_PER_DELIVERY];
+const MILLION: &[Measure] = &[
+    figure::CONNECTIONS,
+    figure::BUILT,
+    figure::MEMORY,
+    figure::KERNEL,
+    figure::IDLE_CPU,
+    figure::REACHED,
+    figure::CPU_PER_DELIVERY,
+];
 
 /// All of them, in the order of the page.
 pub const SECTIONS: &[Section] = &[

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::compare;
 use super::figure::{self, ALL};
 use super::record::Record;
-use super::section::{GROWTH_WINDOWS, SECTIONS};
+use super::section::{Drawing, GROWTH_WINDOWS, SECTIONS, Section};
 use crate::outcome::Outcome;
 
 /// How many figures fit into a line.
@@ -24,6 +24,15 @@ pub fn in_short(outcome: &Outcome) -> String {
         }
     }
     figures.join(", ")
+}
+
+/// Key of the setting of runs that are no suite's.
+pub const ROUNDS: &str = "rounds";
+
+/// One experiment on several servers, or several times: all that was measured, in a table.
+pub fn rounds(record: &Record) -> String {
+    let section = Section { setting: ROUNDS, title: "", text: "", columns: &ALL, drawing: Drawing::Nothing };
+    compare::table(record, &section).map(|table| table.plain()).unwrap_or_default()
 }
 
 /// All settings, one table each, then what is missing and why.
@@ -65,6 +74,19 @@ mod tests {
         ];
         let told = in_short(&outcome("floor", &measured));
         assert_eq!(told, "CPU per delivery 8.70 µs, deliveries 118 k/s, lost 3");
+    }
+
+    #[test]
+    fn rounds_are_told_beside_the_floor() {
+        let mut record = Record::default();
+        for (number, ours, floor) in [(1, 5.0, 10.0), (2, 4.0, 8.0)] {
+            record.push(ROUNDS, "floor", number, Ok(outcome("floor", &[(measure::CPU_PER_CONNECT_US, floor)])));
+            record.push(ROUNDS, "fanfare", number, Ok(outcome("fanfare", &[(measure::CPU_PER_CONNECT_US, ours)])));
+        }
+        let told = rounds(&record);
+        assert!(told.contains("CPU per connect") && told.contains("× floor") && told.contains("0.50"), "{told}");
+        assert!(!told.contains("CPU per delivery"), "{told}");
+        assert_eq!(rounds(&Record::default()), "");
     }
 
     #[test]

@@ -1,12 +1,20 @@
 //! From SYN to subscribed: what a new client costs.
 
-use std::time::Instant;
+use std::time::Duration;
 
+use anyhow::Result;
 use clap::Args;
 
 use super::Target;
+use super::meter::Meter;
 use crate::crowd::Crowd;
 use crate::outcome::{Outcome, measure};
+
+/// Connections before anything is counted.
+const WARM_UP: usize = 100;
+
+/// Until what is begun is done.
+const CALM: Duration = Duration::from_millis(300);
 
 /// Options of `connect`.
 #[derive(Clone, Debug, Args)]
@@ -18,19 +26,32 @@ pub struct ConnectArgs {
     pub connections: usize,
 }
 
+impl AsMut<Target> for ConnectArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
+}
+
 /// Runs it once.
-pub fn run(args: &ConnectArgs) -> anyhow::Result<Outcome> {
+pub fn run(args: &ConnectArgs) -> Result<Outcome> {
     let mut outcome = args.target.outcome("connect");
     outcome.ask("connections", args.connections as f64);
     outcome.ask("at_once", args.target.at_once as f64);
     let server = args.target.start()?;
-    drop(Crowd::connect(args.target.plan(&server, 1, "warm-up")?)?);
-    let (cpu, begin) = (server.tree.cpu()?, Instant::now());
-    let crowd = Crowd::connect(args.target.plan(&server, args.connections, "bench")?)?;
-    let (cpu, took) = (server.tree.cpu()? - cpu, begin.elapsed());
+    let plan = |members| args.target.plan(&server, members, "bench");
+    // The first ones find cold code.
+    drop(Crowd::connect(plan(WARM_UP)?)?);
+    std::thread::sleep(CALM);
+    let meter = Meter::begin(&[&server.tree])?;
+    let mut crowd = Crowd::connect(plan(args.connections)?.after(WARM_UP))?;
+    let took = meter.end()?;
+    // What a server has still to do for those whom it has answered belongs to them.
+    crowd.idle(CALM)?;
+    let used = meter.end()?;
     let connections = crowd.len() as f64;
-    outcome.found(measure::CPU_PER_CONNECT_US, cpu.as_secs_f64() * 1e6 / connections);
-    outcome.found(measure::CONNECTS_PER_S, connections / took.as_secs_f64());
-    outcome.found(measure::TOOK_S, took.as_secs_f64());
+    outcome.found(measure::CPU_PER_CONNECT_US, used.servers.as_secs_f64() * 1e6 / connections);
+    outcome.found(measure::CONNECTS_PER_S, connections / took.time.as_secs_f64());
+    outcome.found(measure::TOOK_S, took.time.as_secs_f64());
+    took.note(&mut outcome);
     Ok(outcome)
 }

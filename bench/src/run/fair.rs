@@ -37,6 +37,12 @@ pub struct FairArgs {
     pub seconds: f64,
 }
 
+impl AsMut<Target> for FairArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
+}
+
 /// Runs it once.
 pub fn run(args: &FairArgs) -> Result<Outcome> {
     let mut outcome = args.target.outcome("fair");

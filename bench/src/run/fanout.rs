@@ -54,6 +54,12 @@ pub struct FanoutArgs {
     pub channel: String,
 }
 
+impl AsMut<Target> for FanoutArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
+}
+
 /// Runs it once.
 pub fn run(args: &FanoutArgs) -> Result<Outcome> {
     ensure!(args.payload >= marker::PAYLOAD_MIN, "--payload: at least {}, for number and time", marker::PAYLOAD_MIN);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use clap::Args;
 
 use super::Target;
+use super::meter::Meter;
 use crate::crowd::Crowd;
 use crate::machine;
 use crate::outcome::{Outcome, measure};
@@ -25,8 +27,14 @@ pub struct IdleArgs {
     pub connections: usize,
 }
 
+impl AsMut<Target> for IdleArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
+}
+
 /// Runs it once.
-pub fn run(args: &IdleArgs) -> anyhow::Result<Outcome> {
+pub fn run(args: &IdleArgs) -> Result<Outcome> {
     let mut outcome = args.target.outcome("idle");
     outcome.ask("connections", args.connections as f64);
     let server = args.target.start()?;
@@ -39,8 +47,12 @@ pub fn run(args: &IdleArgs) -> anyhow::Result<Outcome> {
     let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / args.connections as f64;
     outcome.found(measure::MEMORY_PER_CONNECTION_B, each(server.tree.memory()?, memory));
     outcome.found(measure::KERNEL_PER_CONNECTION_B, each(machine::slab()?, slab));
-    let cpu = server.tree.cpu()?;
+    let meter = Meter::begin(&[&server.tree])?;
     crowd.idle(WATCH)?;
-    outcome.found(measure::IDLE_CORES, (server.tree.cpu()? - cpu).as_secs_f64() / WATCH.as_secs_f64());
+    let used = meter.end()?;
+    outcome.found(measure::IDLE_CORES, used.servers.as_secs_f64() / used.time.as_secs_f64());
+    if let Some(how) = &crowd.tally().ended_how {
+        outcome.remarks.push(format!("{} connections ended, the first of them: {how}", crowd.tally().ended));
+    }
     Ok(outcome)
 }

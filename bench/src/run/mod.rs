@@ -22,6 +22,7 @@ use clap::Args;
 
 use crate::crowd::tally::Tally;
 use crate::crowd::{Crowd, Plan};
+use crate::floor;
 use crate::outcome::{Outcome, measure};
 use crate::server::{self, SECRET, Server, Setup};
 use crate::wire::{self, Wire};
@@ -29,7 +30,7 @@ use crate::wire::{self, Wire};
 /// What is measured, by all experiments.
 #[derive(Clone, Debug, Args)]
 pub struct Target {
-    /// A script in bench/peers, `fanfare`, `floor`, or `floor32` (32 frames in each send)
+    /// A script in bench/peers, `floor`, or `floor32` (32 frames in each send); several with commas between
     #[arg(long, default_value = "fanfare")]
     pub server: String,
     /// A server that runs already, instead of starting one: where it listens
@@ -75,7 +76,7 @@ impl Target {
             (Some(address), Some(pid)) => Ok(Server::running(&self.server, address, pid)),
             (None, None) => match self.server.as_str() {
                 "floor" => self.start_floor(1),
-                "floor32" => self.start_floor(32),
+                "floor32" => self.start_floor(floor::GATHERED),
                 name => Server::start(name, &Setup::alone(self.port, self.workers)),
             },
             _ => bail!("--address and --pid go together"),
@@ -100,7 +101,7 @@ impl Target {
         wire::by_name(&self.server).with_context(|| format!("nobody here speaks to {}", self.server))
     }
 
-    fn start_floor(&self, frames: usize) -> anyhow::Result<Server> {
+    fn start_floor(&self, frames: u32) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| Path::new("fanfare-bench").into()));
         command.args(["floor-server", "--port", &self.port.to_string(), "--frames-per-send", &frames.to_string()]);
         Server::spawn(&self.server, &mut command, self.port)

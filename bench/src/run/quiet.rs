@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::crowd::{Crowd, marker};
+use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
 use crate::server::{Server, Setup};
 use crate::suite::Given;
@@ -30,18 +31,21 @@ pub fn run(given: &Given<'_>, seconds: f64) -> Result<Outcome> {
     let mut publisher = Crowd::connect(target.plan(&busy, 1, "bench")?)?;
     listeners.idle(Duration::from_secs(1))?;
 
-    let (cpu, begin) = (watched.tree.cpu()?, Instant::now());
+    let redis = Tree::new(given.redis()?.pid);
+    let (cpu, redis_cpu, begin) = (watched.tree.cpu()?, redis.cpu()?, Instant::now());
     while begin.elapsed().as_secs_f64() < seconds {
         while u64::from(publisher.published()) < publisher.tally().deliveries + u64::from(WINDOW) {
             publisher.publish(128, marker::now())?;
         }
         publisher.turn(Duration::from_millis(100))?;
     }
-    let (cpu, took) = (watched.tree.cpu()? - cpu, begin.elapsed().as_secs_f64());
+    let (cpu, redis_cpu) = (watched.tree.cpu()? - cpu, redis.cpu()? - redis_cpu);
+    let took = begin.elapsed().as_secs_f64();
     let publications = publisher.tally().deliveries as f64;
     ensure!(publications > 0.0, "nothing was published within {seconds} s");
     ensure!(listeners.tally().deliveries == 0, "a publication reached a channel that it was not for");
     outcome.found(measure::CPU_PER_PUBLISH_US, cpu.as_secs_f64() * 1e6 / publications);
+    outcome.found(measure::REDIS_CPU_PER_PUBLISH_US, redis_cpu.as_secs_f64() * 1e6 / publications);
     outcome.found(measure::PUBLISHES_PER_S, publications / took);
     Ok(outcome)
 }

@@ -17,9 +17,11 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
+use crate::interrupt;
 use crate::outcome::Outcome;
 use crate::redis::Redis;
 use crate::report::{self, LeftOut, Record};
+pub use facts::facts;
 use plan::{Step, plan};
 pub use setting::Given;
 use setting::Setting;
@@ -72,7 +74,7 @@ impl SuiteArgs {
         if self.quick {
             self.settings = QUICK_SETTINGS.map(str::to_owned).to_vec();
             self.servers = QUICK_SERVERS.map(str::to_owned).to_vec();
-            (self.runs, self.seconds) = (self.runs.min(2), self.seconds.min(2.0));
+            (self.runs, self.seconds) = (self.runs.min(2), self.seconds.min(1.5));
             self.record = self.record.with_file_name("quick.json");
         }
         self
@@ -106,6 +108,7 @@ pub fn run(args: SuiteArgs) -> Result<()> {
         println!("[{}/{}{time}] {}: {}, run {number}", at + 1, steps.len(), setting.key, subject.label);
         let port = args.port + PORTS_PER_RUN * (at % TURNS) as u16;
         let result = measure(setting, subject, port);
+        interrupt::check();
         tell(&result);
         record.push(&setting.key, &subject.label, number, result);
         record.save(&args.record)?;
@@ -144,7 +147,7 @@ fn open(args: &SuiteArgs) -> Result<Record> {
     Ok(Record {
         begun: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         revision: revision(),
-        machine: facts::facts(),
+        machine: facts(),
         runs_asked: args.runs,
         ..Record::default()
     })
@@ -193,7 +196,7 @@ fn tell(result: &Result<Outcome>) {
 }
 
 /// What git says of the sources that this was built of.
-fn revision() -> String {
+pub fn revision() -> String {
     let git = Command::new("git")
         .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--abbrev=10"])
         .output();

@@ -6,10 +6,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::server::last_line;
 
 /// How long a script may install: some compile a server.
 const INSTALLING: Duration = Duration::from_secs(45 * 60);
@@ -101,14 +103,7 @@ pub fn install(server: &str, peers: &Path, logs: &Path) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    bail!("cannot be installed: {}", last_line(&log).unwrap_or_else(|_| status.to_string()))
-}
-
-/// The last line that says something.
-fn last_line(log: &Path) -> io::Result<String> {
-    let text = fs::read_to_string(log)?;
-    let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.map(str::to_owned).ok_or_else(|| io::Error::other("nothing was said"))
+    bail!("cannot be installed: {}", last_line(&log).unwrap_or_else(|| status.to_string()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 
 use super::{Heard, Message, Opening, Request, Who, Wire};
 
+const PING: &[u8] = b"PING\r\n";
+const PONG: &[u8] = b"PONG\r\n";
+
 /// NATS, core subjects.
 #[derive(Clone, Copy, Debug)]
 pub struct Nats;
@@ -35,12 +38,18 @@ impl Wire for Nats {
             } else if line == b"PONG" {
                 heard = Heard::Ready;
             } else if line == b"PING" {
-                heard = Heard::Answer(vec![Message::Binary(b"PONG\r\n".to_vec())]);
+                heard = Heard::Answer(vec![Message::Binary(PONG.to_vec())]);
             } else if line.starts_with(b"-ERR") {
                 return Heard::Refused(String::from_utf8_lossy(line).into_owned());
             }
         }
         if places.is_empty() { heard } else { Heard::Publications(places) }
+    }
+
+    fn pong(&self, message: &[u8]) -> Option<Message> {
+        // The server says so before or after publications; what is between is not searched for it.
+        let has_ping = message.starts_with(PING) || message.ends_with(PING);
+        has_ping.then(|| Message::Binary(PONG.to_vec()))
     }
 
     fn publish(&self, who: &Who, payload: &[u8]) -> Option<Message> {
@@ -88,6 +97,15 @@ mod tests {
         assert_eq!(Nats.hear(&who(), b"PING\r\n"), Heard::Answer(vec![Message::Binary(b"PONG\r\n".to_vec())]));
         let error = "-ERR 'Authorization Violation'";
         assert_eq!(Nats.hear(&who(), format!("{error}\r\n").as_bytes()), Heard::Refused(error.to_owned()));
+    }
+
+    #[test]
+    fn a_ping_beside_publications_is_answered() {
+        let publication = b"MSG room 1 2\r\n{}\r\n".as_slice();
+        let pong = Some(Message::Binary(PONG.to_vec()));
+        assert_eq!(Nats.pong(publication), None);
+        assert_eq!(Nats.pong(&[publication, PING].concat()), pong);
+        assert_eq!(Nats.pong(&[PING, publication].concat()), pong);
     }
 
     #[test]

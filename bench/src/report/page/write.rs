@@ -70,6 +70,9 @@ fn told(record: &Record, section: &Section, plots: &mut Plots) -> Option<String>
     for remark in remarks(record, section.setting) {
         let _ = write!(text, "\n- {remark}");
     }
+    if let Some(meanwhile) = compare::meanwhile(record, section.setting) {
+        let _ = write!(text, "\n{meanwhile}\n");
+    }
     if let Some(svg) = compare::plot(record, section) {
         let _ = write!(text, "\n{}", image(section.setting, section.title));
         plots.push((format!("{}.svg", section.setting), svg));

@@ -132,3 +132,9 @@ fn next(sequence: &mut u32) -> marker::Marker {
     *sequence += 1;
     marker::Marker { sequence: *sequence, at: marker::now() }
 }
+
+impl AsMut<Target> for CrossArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Road, next};
 use crate::crowd::Crowd;
 use crate::crowd::marker;
-use crate::crowd::poster::Poster;
+use crate::crowd::posts::Poster;
 use crate::crowd::tally::Tally;
 use crate::run::{Target, patiently};
 use crate::server::Server;

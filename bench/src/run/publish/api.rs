@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 
 use super::{CHANNEL, Done, PATIENCE, PublishArgs, WARM_UP};
 use crate::crowd::marker::{self, Marker};
-use crate::crowd::poster::Poster;
+use crate::crowd::posts::Poster;
 use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
 use crate::redis::Redis;

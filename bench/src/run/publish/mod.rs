@@ -109,3 +109,9 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Outcome> {
     outcome.found(measure::TOOK_S, done.took.as_secs_f64());
     Ok(outcome)
 }
+
+impl AsMut<Target> for PublishArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
+}

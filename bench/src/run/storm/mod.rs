@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::{Target, note_losses, patiently};
 use crate::crowd::marker::{self, Marker};
-use crate::crowd::poster::Poster;
+use crate::crowd::posts::Poster;
 use crate::crowd::tally::Tally;
 use crate::crowd::{Crowd, Plan};
 use crate::outcome::{Outcome, measure};
@@ -61,6 +61,12 @@ pub struct StormArgs {
     /// How long the other channel is watched before the loss
     #[arg(long, default_value_t = 5.0)]
     pub seconds: f64,
+}
+
+impl AsMut<Target> for StormArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
 }
 
 /// Runs it once.
@@ -162,24 +168,18 @@ impl<'a> Storm<'a> {
 
     /// Waits until all clients have all publications; what does not come is lost.
     fn settle(&mut self) -> Result<()> {
-        self.crowd.learn(self.published);
-        let end = Instant::now() + SETTLE;
-        while self.crowd.missing() > 0 && Instant::now() < end {
-            self.crowd.turn(Duration::from_millis(20))?;
-        }
-        Ok(())
+        self.crowd.expect(self.published);
+        self.crowd.settle(SETTLE).map(|_| ())
     }
 
     /// All clients notice that their server is gone, and come to the other.
     fn come_back(&mut self, killed: Instant) -> Result<returning::Told> {
         let spread = Duration::from_secs_f64(self.args.spread);
         let end = killed + spread + BACK;
-        while self.crowd.tally().ended < self.args.clients as u64 {
-            ensure!(Instant::now() < end, "connections to a server that was killed do not end");
-            self.crowd.turn(Duration::from_millis(20))?;
-        }
-        self.earlier = self.crowd.tally().clone();
-        let (positions, epoch) = (self.crowd.positions(), self.wire.told().epoch);
+        let nobody = Crowd::nobody(self.plan.clone())?;
+        let (positions, earlier) = std::mem::replace(&mut self.crowd, nobody).survive()?;
+        self.earlier = earlier;
+        let epoch = self.wire.told().epoch;
         self.wire = Arc::new(Returning::back(self.args.target.wire()?, positions.clone(), epoch));
         self.plan.wire = self.wire.clone();
         self.crowd = Crowd::nobody(self.plan.clone())?;

@@ -96,7 +96,7 @@ impl OutboxReader {
         self.shared.count_dropped("gone", dropped);
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) {
+    fn poll_write(&self, cx: &mut Context<'_>) {
         let mut queue = self.shared.queue.lock();
         if queue.poll_unblock(cx).is_pending() {
             return;
