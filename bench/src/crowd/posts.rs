@@ -164,11 +164,6 @@ impl Poster {
         self.posted - self.tally.answered
     }
 
-    /// How long answers took, from the first byte of a request.
-    pub fn answering(&self) -> &Histogram {
-        &self.tally.answering
-    }
-
     /// Takes what has come, waiting for it at most so long.
     pub fn turn(&mut self, wait: Duration) -> Result<()> {
         match self.poll.poll(&mut self.events, Some(wait)) {
