@@ -10,7 +10,6 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::answer::Answer;
-use super::histogram::Histogram;
 use super::tally::Tally;
 use crate::wire::Request;
 
