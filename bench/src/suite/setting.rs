@@ -14,6 +14,7 @@ use crate::run::fanout::{self, FanoutArgs};
 use crate::run::idle::{self, IdleArgs};
 use crate::run::publish::{self, PublishArgs, Way};
 use crate::run::quiet::{self, QuietArgs};
+use crate::run::storm::{self, StormArgs};
 
 /// Bytes of a publication in all settings but one.
 const PAYLOAD: usize = 128;
@@ -94,6 +95,10 @@ pub fn settings(seconds: f64) -> Vec<Setting> {
         cross::run(&CrossArgs { target, rate: 200.0, count: 1_200, slice: 200, payload: PAYLOAD })
     }));
     settings.extend(publishing(seconds));
+    settings.push(single("storm", Who::Ours, 20_000, |target| {
+        let (clients, spread, beside, rate, payload, seconds) = (10_000, 5.0, 64, 50.0, PAYLOAD, 5.0);
+        storm::run(&StormArgs { target, clients, spread, beside, rate, payload, seconds })
+    }));
     settings
 }
 
