@@ -56,7 +56,8 @@ impl Road for Served {
             }
             Publisher::Client(crowd) => {
                 crowd.turn(Duration::ZERO)?;
-                crowd.publish(size, marker::now())
+                crowd.publish(size, marker::now())?;
+                crowd.turn(Duration::ZERO).map(|_| ())
             }
         }
     }
