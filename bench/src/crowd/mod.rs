@@ -272,14 +272,17 @@ impl Crowd {
         Ok(())
     }
 
-    /// Waits until everybody has got everything that was published, at most so long; false if not.
+    /// Waits until everybody has got everything that was published; false if nothing has come for so long
+    /// and something is missing.
     pub fn settle(&mut self, patience: Duration) -> Result<bool> {
-        let end = Instant::now() + patience;
+        let mut last = Instant::now();
         while self.is_owed() {
-            if Instant::now() >= end {
+            if last.elapsed() >= patience {
                 return Ok(false);
             }
-            self.turn(Duration::from_millis(20))?;
+            if self.turn(Duration::from_millis(20))? > 0 {
+                last = Instant::now();
+            }
         }
         Ok(true)
     }

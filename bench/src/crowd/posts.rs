@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::answer::Answer;
+use super::histogram::Histogram;
 use super::tally::Tally;
 use crate::wire::Request;
 
@@ -161,6 +162,16 @@ impl Poster {
     /// Publications that have not.
     pub fn under_way(&self) -> u64 {
         self.posted - self.tally.answered
+    }
+
+    /// Forgets how long answers took.
+    pub fn reset_tally(&mut self) {
+        self.tally.answering = Histogram::default();
+    }
+
+    /// How long answers took, from the first byte of a request.
+    pub fn answering(&self) -> &Histogram {
+        &self.tally.answering
     }
 
     /// Takes what has come, waiting for it at most so long.

@@ -178,7 +178,7 @@ pub const SECTIONS: &[Section] = &[
         setting: "publish-http-memory",
         title: "Publishing over HTTP, in memory",
         text: "One publication a request on connections that are kept alive, to a channel without subscribers, on a \
-               single node.",
+               single node. Latency is from the request to its answer.",
         columns: PUBLISH,
         drawing: Drawing::Bars,
     },

@@ -16,8 +16,8 @@ use crate::wire;
 /// Until caches are warm and congestion windows open.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// How long the last publications may take.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long may pass without any of the last publications.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Channels that a client with many of them has; below the limit that servers have by default.
 const CHANNELS_EACH: usize = 100;
