@@ -11,7 +11,7 @@ use crate::floor::{self, FloorArgs};
 use crate::million;
 use crate::outcome::Outcome;
 use crate::report::{self, Record};
-use crate::run::{Target, connect, cross, fair, fanout, idle, publish};
+use crate::run::{Target, connect, cross, fair, fanout, idle, publish, quiet, storm};
 use crate::suite;
 
 /// Measures realtime servers side by side: what a delivery, a connection and a connect cost
@@ -40,8 +40,12 @@ enum Command {
     Cross(Often<cross::CrossArgs>),
     /// Publish to nobody: CPU and rate of each way in
     Publish(Often<publish::PublishArgs>),
+    /// Publish at one server where another has nobody who listens: what that other one pays
+    Quiet(Often<quiet::QuietArgs>),
     /// Load one channel, stall some of its readers, and see what others feel of it
     Fair(Often<fair::FairArgs>),
+    /// Lose one of two servers: how its clients come back to the other, and what others feel of it
+    Storm(Often<storm::StormArgs>),
     /// Open connections and subscribe: CPU for each
     Connect(Often<connect::ConnectArgs>),
     /// All settings on all servers that can be started, in turn, several times
@@ -79,9 +83,11 @@ pub fn run(cli: Cli) -> Result<()> {
             let gathers = often.args.window >= floor::GATHERED;
             often.run(if gathers { &["floor", "floor32"] } else { &["floor"] }, fanout::run)
         }
+        Command::Quiet(often) => often.run(&[], quiet::run),
         Command::Fair(often) => often.run(&[], fair::run),
         Command::Cross(often) => often.run(&[], cross::run),
         Command::Publish(often) => often.run(&[], publish::run),
+        Command::Storm(often) => often.run(&[], storm::run),
         Command::Idle(often) => often.run(&["floor"], idle::run),
         Command::Connect(often) => often.run(&["floor"], connect::run),
         Command::Suite(args) => suite::run(args),

@@ -251,14 +251,16 @@ impl Crowd {
         }
     }
 
-    /// The server has ended: takes what it has still sent, and answers each member's last publication.
-    pub fn survive(mut self) -> Result<Vec<u32>> {
+    /// The server has ended: takes what it has still sent, and answers each member's last publication, and what all
+    /// together have received.
+    pub fn survive(mut self) -> Result<(Vec<u32>, Tally)> {
         let end = Instant::now() + STALL;
         while self.members.iter().any(|member| member.state != State::Ended) {
             ensure!(Instant::now() < end, "the server has not closed its connections after {STALL:?}");
             self.turn(Duration::from_millis(100))?;
         }
-        Ok(self.members.iter().map(|member| member.order.last()).collect())
+        let tally = std::mem::take(&mut self.books.tally);
+        Ok((self.members.iter().map(|member| member.order.last()).collect(), tally))
     }
 
     /// Lets the crowd be for a while: answers what has to be answered.

@@ -164,6 +164,11 @@ impl Poster {
         self.posted - self.tally.answered
     }
 
+    /// Forgets how long answers took.
+    pub fn reset_tally(&mut self) {
+        self.tally.answering = Histogram::default();
+    }
+
     /// How long answers took, from the first byte of a request.
     pub fn answering(&self) -> &Histogram {
         &self.tally.answering

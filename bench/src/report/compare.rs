@@ -1,6 +1,6 @@
 //! One setting, all servers: a table and a plot.
 
-use super::figure::{Measure, Unit};
+use super::figure::{self, Measure, Unit};
 use super::plot::{Bar, Bars, Dots, Line, Lines, Role, Row};
 use super::record::Record;
 use super::section::{Drawing, GROWTH, Section, fanout_setting};
@@ -86,15 +86,15 @@ pub fn plot(record: &Record, section: &Section) -> Option<String> {
             dots(section, rows, series, format!("{}, logarithmic", subtitle(first)), first.unit)
         }
         Drawing::Percentiles => {
-            let columns: Vec<Measure> =
-                section.columns.iter().copied().filter(|column| column.unit == Unit::Milliseconds).collect();
-            let row = |server: &&str| Row {
-                label: (*server).to_owned(),
-                role: Role::of(server),
+            let columns = [figure::P50, figure::P99, figure::P999];
+            let row = |label: &str, server: &str, columns: &[Measure]| Row {
+                label: label.to_owned(),
+                role: Role::of(label),
                 spreads: columns.iter().map(|column| record.spread(section.setting, server, *column)).collect(),
             };
-            let rows: Vec<Row> =
-                servers.iter().map(row).filter(|row| row.spreads.iter().any(Option::is_some)).collect();
+            let mut rows: Vec<Row> = servers.iter().map(|server| row(server, server, &columns)).collect();
+            rows.insert(0, row("floor: Redis", OURS, &[figure::RAW_P50, figure::RAW_P99]));
+            rows.retain(|row| row.spreads.iter().any(Option::is_some));
             let series = columns.iter().map(|column| column.label.to_owned()).collect();
             let subtitle = "From publishing to receiving, ms, logarithmic; less is better".to_owned();
             dots(section, rows, series, subtitle, Unit::Milliseconds)

@@ -56,6 +56,10 @@ pub const P50: Measure = less(measure::LATENCY_P50_MS, "p50", Unit::Milliseconds
 pub const P99: Measure = less(measure::LATENCY_P99_MS, "p99", Unit::Milliseconds);
 /// One in a thousand takes longer.
 pub const P999: Measure = less(measure::LATENCY_P999_MS, "p99.9", Unit::Milliseconds);
+/// The middle latency of Redis alone, in turns with what is measured.
+pub const RAW_P50: Measure = less(measure::RAW_LATENCY_P50_MS, "raw Redis p50", Unit::Milliseconds);
+/// The same of one in a hundred.
+pub const RAW_P99: Measure = less(measure::RAW_LATENCY_P99_MS, "raw Redis p99", Unit::Milliseconds);
 /// The server's own memory for a connection.
 pub const MEMORY: Measure = less(measure::MEMORY_PER_CONNECTION_B, "memory per connection", Unit::Bytes);
 /// The kernel's memory for a connection.
@@ -72,8 +76,33 @@ pub const CPU_PER_PUBLISH: Measure = less(measure::CPU_PER_PUBLISH_US, "CPU per 
 pub const REDIS_CPU: Measure = less(measure::REDIS_CPU_PER_PUBLISH_US, "Redis' CPU per publish", Unit::Microseconds);
 /// How many publications were taken in a second.
 pub const PUBLISHES: Measure = more(measure::PUBLISHES_PER_S, "publications", Unit::PerSecond);
+/// PUBLISH commands that Redis alone takes in a second, in turns with what is measured.
+pub const RAW_PUBLISHES: Measure = more(measure::RAW_PUBLISHES_PER_S, "raw PUBLISH", Unit::PerSecond);
+/// Publications as a share of those.
+pub const RATIO_TO_RAW: Measure = more(measure::RATIO_TO_RAW, "× raw PUBLISH", Unit::Times);
+/// CPU of who publishes.
+pub const PUBLISHER_CPU: Measure =
+    less(measure::PUBLISHER_CPU_PER_PUBLISH_US, "publisher's CPU per publish", Unit::Microseconds);
+/// How long it took until the last one was back.
+pub const BACK: Measure = less(measure::BACK_S, "all back", Unit::Seconds);
+/// CPU of the server for one that came back.
+pub const CPU_PER_RECOVERY: Measure = less(measure::CPU_PER_RECOVERY_US, "CPU per recovery", Unit::Microseconds);
+/// How many were told to load their state anew.
+pub const NOT_RECOVERED: Measure = less(measure::NOT_RECOVERED, "not recovered", Unit::Count);
+/// p99 of other traffic, as a multiple of what it was before.
+pub const P99_RATIO: Measure = less(measure::LATENCY_P99_RATIO, "p99 × before", Unit::Times);
 /// p99 of a traffic before it was disturbed.
 pub const P99_BEFORE: Measure = less(measure::LATENCY_P99_BEFORE_MS, "p99 before", Unit::Milliseconds);
+/// The middle time from a ping to its pong.
+pub const PONG_P50: Measure = less(measure::PONG_P50_MS, "pong p50", Unit::Milliseconds);
+/// One pong in a hundred takes longer.
+pub const PONG_P99: Measure = less(measure::PONG_P99_MS, "pong p99", Unit::Milliseconds);
+/// The longest.
+pub const PONG_MAX: Measure = less(measure::PONG_MAX_MS, "longest pong", Unit::Milliseconds);
+/// p99 of those who read beside those who do not.
+pub const P99_STALLED: Measure = less(measure::LATENCY_P99_STALLED_MS, "p99 with stalled", Unit::Milliseconds);
+/// The same as a multiple of what it is without them.
+pub const STALLED_RATIO: Measure = less(measure::STALLED_RATIO, "× without", Unit::Times);
 /// How many connections there were at once.
 pub const CONNECTIONS: Measure = more(measure::CONNECTIONS, "connections", Unit::Count);
 /// How long it took until all were there.
@@ -84,7 +113,7 @@ pub const REACHED: Measure = less(measure::REACHED_S, "all reached", Unit::Secon
 pub const TOOK: Measure = less(measure::TOOK_S, "took", Unit::Seconds);
 
 /// All of them, the foremost first.
-pub const ALL: [Measure; 18] = [
+pub const ALL: [Measure; 32] = [
     CPU_PER_DELIVERY,
     DELIVERIES,
     MEMORY,
@@ -93,10 +122,24 @@ pub const ALL: [Measure; 18] = [
     CONNECTIONS,
     CONNECTS,
     PUBLISHES,
+    RATIO_TO_RAW,
+    RAW_PUBLISHES,
+    PUBLISHER_CPU,
+    BACK,
+    CPU_PER_RECOVERY,
+    NOT_RECOVERED,
     P50,
     P99,
     P999,
+    RAW_P50,
+    RAW_P99,
+    P99_RATIO,
     P99_BEFORE,
+    P99_STALLED,
+    STALLED_RATIO,
+    PONG_P50,
+    PONG_P99,
+    PONG_MAX,
     KERNEL,
     IDLE_CPU,
     REDIS_CPU,

@@ -27,7 +27,7 @@ pub enum Drawing {
     Bars,
     /// The first column over a logarithm, because the servers lie far apart.
     Dots,
-    /// All columns of milliseconds over a logarithm.
+    /// p50, p99 and p99.9 over a logarithm.
     Percentiles,
 }
 
@@ -46,10 +46,29 @@ const FANOUT: &[Measure] = &[figure::CPU_PER_DELIVERY, figure::DELIVERIES, figur
 const PACED: &[Measure] = &[figure::P50, figure::P99, figure::P999, figure::CPU_PER_DELIVERY];
 const IDLE: &[Measure] = &[figure::MEMORY, figure::KERNEL, figure::IDLE_CPU];
 const CONNECT: &[Measure] = &[figure::CPU_PER_CONNECT, figure::CONNECTS];
-const CROSS: &[Measure] = &[figure::P50, figure::P99, figure::P999, figure::CPU_PER_PUBLISH, figure::REDIS_CPU];
+const CROSS: &[Measure] = &[
+    figure::P50,
+    figure::P99,
+    figure::P999,
+    figure::RAW_P50,
+    figure::RAW_P99,
+    figure::CPU_PER_PUBLISH,
+    figure::REDIS_CPU,
+];
 const PUBLISH: &[Measure] = &[figure::CPU_PER_PUBLISH, figure::PUBLISHES, figure::REDIS_CPU, figure::P50, figure::P99];
-const STRAIGHT: &[Measure] = &[figure::PUBLISHES, figure::CPU_PER_PUBLISH, figure::REDIS_CPU];
-const STORM: &[Measure] = &[figure::TOOK, figure::CPU_PER_CONNECT, figure::P99_BEFORE, figure::P99];
+const NOBODY: &[Measure] = &[figure::CPU_PER_PUBLISH, figure::PUBLISHES, figure::REDIS_CPU];
+const STRAIGHT: &[Measure] =
+    &[figure::RATIO_TO_RAW, figure::PUBLISHES, figure::RAW_PUBLISHES, figure::PUBLISHER_CPU, figure::REDIS_CPU];
+const STORM: &[Measure] = &[
+    figure::BACK,
+    figure::NOT_RECOVERED,
+    figure::CPU_PER_RECOVERY,
+    figure::P99_BEFORE,
+    figure::P99,
+    figure::P99_RATIO,
+];
+const PONGS: &[Measure] = &[figure::PONG_MAX, figure::PONG_P99, figure::PONG_P50, figure::P50, figure::P99];
+const STALLED: &[Measure] = &[figure::STALLED_RATIO, figure::P99, figure::P99_STALLED, figure::PONG_P99];
 const MILLION: &[Measure] = &[
     figure::CONNECTIONS,
     figure::BUILT,
@@ -105,8 +124,9 @@ pub const SECTIONS: &[Section] = &[
     Section {
         setting: "nobody",
         title: "A channel without listeners",
-        text: "Publications to a channel that nobody on this node listens to.",
-        columns: STRAIGHT,
+        text: "Two nodes on one Redis: one publishes to a listener of its own, and what the other pays for each of these \
+               publications is measured, while 1,000 clients of it listen to another channel.",
+        columns: NOBODY,
         drawing: Drawing::Nothing,
     },
     Section {
@@ -149,8 +169,8 @@ pub const SECTIONS: &[Section] = &[
     Section {
         setting: "cross",
         title: "From node to node",
-        text: "Published through the API of one node, received by a client of another, 200 times a second. The floor is \
-               a PUBLISH in Redis received by a bare SUBSCRIBE.",
+        text: "Published through the API of one node, received by a client of another, 200 times a second. Raw \
+               Redis, in turns with it on the same Redis, is a PUBLISH received by a bare SUBSCRIBE.",
         columns: CROSS,
         drawing: Drawing::Percentiles,
     },
@@ -158,7 +178,7 @@ pub const SECTIONS: &[Section] = &[
         setting: "publish-http-memory",
         title: "Publishing over HTTP, in memory",
         text: "One publication a request on connections that are kept alive, to a channel without subscribers, on a \
-               single node.",
+               single node. Latency is from the request to its answer.",
         columns: PUBLISH,
         drawing: Drawing::Bars,
     },
@@ -172,15 +192,31 @@ pub const SECTIONS: &[Section] = &[
     Section {
         setting: "publish-worker",
         title: "Publishing straight into Redis",
-        text: "The worker's library beside raw pipelined PUBLISH commands, which are the floor.",
+        text: "The worker's library, and in turns with it on the same Redis raw pipelined PUBLISH commands.",
         columns: STRAIGHT,
+        drawing: Drawing::Nothing,
+    },
+    Section {
+        setting: "fair-19000",
+        title: "A ping beside a busy channel",
+        text: "A connection that has nothing to do with it sends pings while a channel with 19,000 subscribers gets a \
+               publication a second: a round of 19,000 writes must not keep it waiting.",
+        columns: PONGS,
+        drawing: Drawing::Nothing,
+    },
+    Section {
+        setting: "fair-stalled",
+        title: "Readers that do not read",
+        text: "10,000 subscribers who read, without and with 1,000 others who do not, at 5 publications of 1 KiB a \
+               second: who does not read must cost the others nothing.",
+        columns: STALLED,
         drawing: Drawing::Nothing,
     },
     Section {
         setting: "storm",
         title: "Reconnect storm",
-        text: "10,000 clients lose their connections at once, come back and recover what they have missed, while others \
-               go on listening.",
+        text: "One of two nodes is lost. Its 10,000 clients come to the other within 5 seconds, each at a random \
+               moment, and recover what they have missed, while others go on listening there.",
         columns: STORM,
         drawing: Drawing::Nothing,
     },

@@ -9,6 +9,7 @@ pub mod meter;
 pub mod pace;
 pub mod publish;
 pub mod quiet;
+pub mod storm;
 
 use std::net::SocketAddr;
 use std::path::Path;

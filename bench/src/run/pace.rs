@@ -23,8 +23,13 @@ impl Pace {
     /// outstanding then is still under way.
     pub fn keep(self, crowd: &mut Crowd, payload: usize, time: Duration) -> Result<()> {
         let begun = Instant::now();
-        let (mut heard, mut due) = (begun, marker::now());
-        while begun.elapsed() < time {
+        self.keep_while(crowd, payload, || begun.elapsed() < time)
+    }
+
+    /// The same as long as `go_on` says so.
+    pub fn keep_while(self, crowd: &mut Crowd, payload: usize, go_on: impl Fn() -> bool) -> Result<()> {
+        let (mut heard, mut due) = (Instant::now(), marker::now());
+        while go_on() {
             let wait = self.publish(crowd, payload, &mut due)?;
             if crowd.turn(wait.min(Duration::from_millis(100)))? > 0 {
                 heard = Instant::now();

@@ -1,51 +1,67 @@
 //! A channel that nobody on a node listens to: what its publications cost that node, while others of its channels
 //! have listeners.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use clap::Args;
 
-use crate::crowd::{Crowd, marker};
+use super::meter::Meter;
+use super::pace::Pace;
+use super::{Target, patiently};
+use crate::crowd::Crowd;
 use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
-use crate::server::{Server, Setup};
-use crate::suite::Given;
+use crate::redis::Redis;
 
 /// Connections at the node that is watched, on a channel of their own.
 const LISTENERS: usize = 1_000;
 /// Publications under way at once, at the other node.
 const WINDOW: u32 = 32;
+/// Bytes of a publication's data.
+const PAYLOAD: usize = 128;
+/// Until what is begun is done.
+const CALM: Duration = Duration::from_secs(1);
+
+/// Options of `quiet`.
+#[derive(Clone, Debug, Args)]
+pub struct QuietArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// How long is measured
+    #[arg(long, default_value_t = 4.0)]
+    pub seconds: f64,
+}
 
 /// Runs it once: two nodes on one Redis; one publishes to a listener of its own, the other is watched.
-pub fn run(given: &Given<'_>, seconds: f64) -> Result<Outcome> {
-    let target = given.target();
+pub fn run(args: &QuietArgs) -> Result<Outcome> {
+    let target = &args.target;
     let mut outcome = target.outcome("quiet");
     outcome.ask("listeners", LISTENERS as f64);
     outcome.ask("window", f64::from(WINDOW));
-    let node = |port| {
-        let setup = Setup { port, redis_url: given.redis()?.url.clone(), nodes: 2, workers: 0 };
-        Server::start(&target.server, &setup)
-    };
-    let (busy, watched) = (node(given.port)?, node(given.port + 2)?);
-    let mut listeners = Crowd::connect(target.plan(&watched, LISTENERS, "elsewhere")?.after(1))?;
-    let mut publisher = Crowd::connect(target.plan(&busy, 1, "bench")?)?;
-    listeners.idle(Duration::from_secs(1))?;
+    let redis = Redis::start(target.redis_port())?;
+    let (busy, watched) = (target.start_on(&redis.url, 0, 2)?, target.start_on(&redis.url, 1, 2)?);
+    let join = |server, members, channel| patiently(|| Crowd::connect(target.plan(server, members, channel)?));
+    let mut listeners = join(&watched, LISTENERS, "elsewhere")?;
+    let mut publisher = join(&busy, 1, "bench")?;
+    listeners.idle(CALM)?;
 
-    let redis = Tree::new(given.redis()?.pid);
-    let (cpu, redis_cpu, begin) = (watched.tree.cpu()?, redis.cpu()?, Instant::now());
-    while begin.elapsed().as_secs_f64() < seconds {
-        while u64::from(publisher.published()) < publisher.tally().deliveries + u64::from(WINDOW) {
-            publisher.publish(128, marker::now())?;
-        }
-        publisher.turn(Duration::from_millis(100))?;
-    }
-    let (cpu, redis_cpu) = (watched.tree.cpu()? - cpu, redis.cpu()? - redis_cpu);
-    let took = begin.elapsed().as_secs_f64();
+    let its = Tree::new(redis.pid);
+    let (meter, redis_before) = (Meter::begin(&[&watched.tree])?, its.cpu()?);
+    Pace::Window(WINDOW).keep(&mut publisher, PAYLOAD, Duration::from_secs_f64(args.seconds))?;
+    let (used, redis_used) = (meter.end()?, its.cpu()?.saturating_sub(redis_before));
+    listeners.idle(CALM)?;
     let publications = publisher.tally().deliveries as f64;
-    ensure!(publications > 0.0, "nothing was published within {seconds} s");
+    ensure!(publications > 0.0, "nothing was published within {} s", args.seconds);
     ensure!(listeners.tally().deliveries == 0, "a publication reached a channel that it was not for");
-    outcome.found(measure::CPU_PER_PUBLISH_US, cpu.as_secs_f64() * 1e6 / publications);
-    outcome.found(measure::REDIS_CPU_PER_PUBLISH_US, redis_cpu.as_secs_f64() * 1e6 / publications);
-    outcome.found(measure::PUBLISHES_PER_S, publications / took);
+    outcome.found(measure::CPU_PER_PUBLISH_US, used.servers.as_secs_f64() * 1e6 / publications);
+    outcome.found(measure::REDIS_CPU_PER_PUBLISH_US, redis_used.as_secs_f64() * 1e6 / publications);
+    outcome.found(measure::PUBLISHES_PER_S, publications / used.time.as_secs_f64());
     Ok(outcome)
+}
+
+impl AsMut<Target> for QuietArgs {
+    fn as_mut(&mut self) -> &mut Target {
+        &mut self.target
+    }
 }

@@ -19,11 +19,10 @@ use clap::Args;
 
 use crate::interrupt;
 use crate::outcome::Outcome;
-use crate::redis::Redis;
 use crate::report::{self, LeftOut, Record};
+use crate::run::Target;
 pub use facts::facts;
 use plan::{Step, plan};
-pub use setting::Given;
 use setting::Setting;
 use subject::{Running, Subject};
 
@@ -47,7 +46,7 @@ pub struct SuiteArgs {
     /// Go on with a suite that was interrupted
     #[arg(long)]
     resume: bool,
-    /// These servers only, as they are called in the tables
+    /// These servers only
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
     /// These settings only, by their keys
@@ -88,7 +87,7 @@ impl SuiteArgs {
 pub fn run(args: SuiteArgs) -> Result<()> {
     let args = args.resolved();
     let settings = chosen(setting::settings(args.seconds), |setting| &setting.key, &args.settings, "setting")?;
-    let subjects = chosen(subject::everybody(&args.address), |subject| &subject.label, &args.servers, "server")?;
+    let subjects = chosen(subject::everybody(&args.address)?, |subject| &subject.server, &args.servers, "server")?;
     let mut record = open(&args)?;
     let subjects = prepare(subjects, &settings, &mut record, &args);
     let parts: Vec<Vec<&Subject>> =
@@ -100,17 +99,17 @@ pub fn run(args: SuiteArgs) -> Result<()> {
     let mut made = 0;
     for (at, Step { setting, server, number }) in steps.iter().copied().enumerate() {
         let (setting, subject) = (&settings[setting], parts[setting][server]);
-        if record.has(&setting.key, &subject.label, number) {
+        if record.has(&setting.key, &subject.server, number) {
             continue;
         }
         let left = begun.elapsed().mul_f64((steps.len() - at) as f64 / f64::from(made.max(1)));
         let time = if made > 0 { format!(", {} min left", left.as_secs().div_ceil(60)) } else { String::new() };
-        println!("[{}/{}{time}] {}: {}, run {number}", at + 1, steps.len(), setting.key, subject.label);
+        println!("[{}/{}{time}] {}: {}, run {number}", at + 1, steps.len(), setting.key, subject.server);
         let port = args.port + PORTS_PER_RUN * (at % TURNS) as u16;
         let result = measure(setting, subject, port);
         interrupt::check();
         tell(&result);
-        record.push(&setting.key, &subject.label, number, result);
+        record.push(&setting.key, &subject.server, number, result);
         record.save(&args.record)?;
         made += 1;
     }
@@ -164,13 +163,18 @@ fn prepare(subjects: Vec<Subject>, settings: &[Setting], record: &mut Record, ar
             continue;
         }
         if subject.running.is_none() && !subject.server.starts_with("floor") {
-            println!("installing {}, if it is not there", subject.label);
+            println!("installing {}, if it is not there", subject.server);
             if let Err(why) = subject::install(&subject.server, &peers, logs) {
                 println!("    left out: {why:#}");
-                record.left_out.push(LeftOut { server: subject.label, setting: None, why: format!("{why:#}") });
+                record.left_out.push(LeftOut { server: subject.server, setting: None, why: format!("{why:#}") });
                 continue;
             }
         }
+        record.left_out.extend(settings.iter().filter(|setting| setting.misses(&subject)).map(|setting| LeftOut {
+            server: subject.server.clone(),
+            setting: Some(setting.key.clone()),
+            why: "it runs already, and this setting starts its nodes itself".to_owned(),
+        }));
         ready.push(subject);
     }
     ready
@@ -178,10 +182,10 @@ fn prepare(subjects: Vec<Subject>, settings: &[Setting], record: &mut Record, ar
 
 fn measure(setting: &Setting, subject: &Subject, port: u16) -> Result<Outcome> {
     room::wait(setting.connections)?;
-    let redis = setting.redis.then(|| Redis::start(port + PORTS_PER_RUN - 1)).transpose()?;
-    let given = Given { subject, port, redis: redis.as_ref() };
+    let mut target = Target::named(&subject.server, port);
+    (target.address, target.pid) = subject.running.unzip();
     // A mistake of ours in one experiment is no reason to lose the others.
-    let outcome = catch_unwind(AssertUnwindSafe(|| (setting.measure)(&given)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| (setting.measure)(target)));
     outcome.unwrap_or_else(|_| bail!("the experiment panicked: see above"))
 }
 

@@ -1,48 +1,52 @@
 //! What a suite measures: the table of settings. A setting is a key, who takes part, and a function that makes
-//! one run; any experiment finds a place here.
+//! one run of any experiment.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::subject::Subject;
 use crate::outcome::Outcome;
-use crate::redis::Redis;
 use crate::report::{GROWTH, fanout_setting};
+use crate::run::Target;
 use crate::run::connect::{self, ConnectArgs};
+use crate::run::cross::{self, CrossArgs};
+use crate::run::fair::{self, FairArgs};
 use crate::run::fanout::{self, FanoutArgs};
 use crate::run::idle::{self, IdleArgs};
-use crate::run::{Target, quiet};
+use crate::run::publish::{self, PublishArgs, Way};
+use crate::run::quiet::{self, QuietArgs};
+use crate::run::storm::{self, StormArgs};
 
-/// Bytes of a publication in all settings.
+/// Bytes of a publication in all settings but one.
 const PAYLOAD: usize = 128;
 
-/// Makes one run.
-pub type Measure = Box<dyn Fn(&Given<'_>) -> Result<Outcome>>;
-
-/// What a run is given.
-#[derive(Debug)]
-pub struct Given<'a> {
-    /// Who is measured.
-    pub subject: &'a Subject,
-    /// A few ports from here on are free.
-    pub port: u16,
-    /// Where nodes meet, if the setting asks for it.
-    pub redis: Option<&'a Redis>,
-}
+/// Makes one run on a server that is told how it is called and which ports it may have.
+pub type Measure = Box<dyn Fn(Target) -> Result<Outcome>>;
 
 /// Who takes part in a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// All servers, alone and in memory, and the floor.
+    /// All servers, and the floor.
     Everybody,
-    /// All servers and both floors: one frame, and 32 frames, in each send.
+    /// All servers, and both floors: one frame, and 32 frames, in each send.
     EverybodyAndFloors,
     /// All servers but the floors, which hold and check nothing.
     Servers,
+    /// Servers that can be two nodes on one Redis, and are started here.
+    Nodes,
+    /// Servers that take publications over HTTP.
+    Apis,
+    /// The same on a Redis.
+    ApisOnRedis,
     /// Fanfare and the floor.
     OursAndFloor,
     /// Fanfare.
     Ours,
 }
+
+/// Those that can be two nodes.
+const NODES: [&str; 5] = ["fanfare", "nchan", "socketio", "sockudo", "centrifugo"];
+/// Those that have an API over HTTP.
+const APIS: [&str; 4] = ["fanfare", "nchan", "sockudo", "centrifugo"];
 
 /// One setting.
 pub struct Setting {
@@ -50,9 +54,7 @@ pub struct Setting {
     pub key: String,
     /// Who takes part.
     pub who: Who,
-    /// Whether a Redis is started for each run.
-    pub redis: bool,
-    /// Connections that a run opens, about: their ports and entries in the kernel's tables linger.
+    /// Connections that a run opens, about: their entries in the kernel's tables linger.
     pub connections: usize,
     /// The run.
     pub measure: Measure,
@@ -61,44 +63,67 @@ pub struct Setting {
 impl Who {
     /// Whether this one does.
     pub fn has(self, subject: &Subject) -> bool {
-        let (is_floor, is_ours) = (subject.server.starts_with("floor"), subject.server == "fanfare");
-        let alone = !subject.redis;
+        let server = subject.server.as_str();
+        let started_here = subject.running.is_none();
         match self {
-            Self::Everybody => alone && subject.server != "floor32",
-            Self::EverybodyAndFloors => alone,
-            Self::Servers => alone && !is_floor,
-            Self::OursAndFloor => alone && (is_ours || subject.server == "floor"),
-            Self::Ours => alone && is_ours,
+            Self::Everybody => server != "floor32",
+            Self::EverybodyAndFloors => true,
+            Self::Servers => !server.starts_with("floor"),
+            Self::Nodes => started_here && NODES.contains(&server),
+            Self::Apis => APIS.contains(&server),
+            Self::ApisOnRedis => started_here && APIS.contains(&server),
+            Self::OursAndFloor => matches!(server, "fanfare" | "floor"),
+            Self::Ours => server == "fanfare",
         }
     }
 }
 
-impl Given<'_> {
-    /// For experiments on a single server.
-    pub fn target(&self) -> Target {
-        let mut target = Target::named(&self.subject.server, self.port);
-        (target.address, target.pid) = self.subject.running.unzip();
-        target
-    }
-
-    /// Where nodes meet.
-    pub fn redis(&self) -> Result<&Redis> {
-        self.redis.context("this setting was started without a Redis")
+impl Setting {
+    /// Whether this one would take part if it did not run already.
+    pub fn misses(&self, subject: &Subject) -> bool {
+        !self.who.has(subject) && self.who.has(&Subject { running: None, ..subject.clone() })
     }
 }
 
-/// All settings, in the order of a run; `seconds` is how long each fan-out is measured.
+/// All settings, in the order of a run; `seconds` is how long fan-outs and publishing are measured.
 pub fn settings(seconds: f64) -> Vec<Setting> {
+    let mut settings = fan_outs(seconds);
+    settings.push(single("nobody", Who::Ours, 1_000, move |target| quiet::run(&QuietArgs { target, seconds })));
+    settings.extend(fairness(seconds));
+    settings.extend(at_rest());
+    settings.push(single("cross", Who::Nodes, 100, |target| {
+        cross::run(&CrossArgs { target, rate: 200.0, count: 1_200, slice: 200, payload: PAYLOAD })
+    }));
+    settings.extend(publishing(seconds));
+    settings.push(single("storm", Who::Ours, 20_000, |target| {
+        let (clients, spread, beside, rate, payload, seconds) = (10_000, 5.0, 64, 50.0, PAYLOAD, 5.0);
+        storm::run(&StormArgs { target, clients, spread, beside, rate, payload, seconds })
+    }));
+    settings
+}
+
+/// One channel, many subscribers: at full speed, at a pace, and as their number grows.
+fn fan_outs(seconds: f64) -> Vec<Setting> {
+    let args = |subscribers: usize| FanoutArgs {
+        target: Target::named("", 0),
+        subscribers,
+        window: 1,
+        rate: None,
+        payload: PAYLOAD,
+        seconds,
+        http: None,
+        others: 0,
+        channel: "bench".to_owned(),
+    };
     let fan = |key: String, who, args: FanoutArgs| {
         let connections = args.subscribers;
-        Setting { key, who, redis: false, connections, measure: fanout_run(args) }
+        single(&key, who, connections, move |target| fanout::run(&FanoutArgs { target, ..args.clone() }))
     };
     let windowed = |window: u32, subscribers: usize, who| {
-        let args = FanoutArgs { window, ..fanout_args(subscribers, seconds) };
-        fan(fanout_setting(window as usize, subscribers), who, args)
+        fan(fanout_setting(window as usize, subscribers), who, FanoutArgs { window, ..args(subscribers) })
     };
     let paced = |subscribers: usize, rate: f64| {
-        let args = FanoutArgs { rate: Some(rate), ..fanout_args(subscribers, seconds) };
+        let args = FanoutArgs { rate: Some(rate), ..args(subscribers) };
         fan(format!("paced-{subscribers}-{rate}"), Who::Everybody, args)
     };
 
@@ -116,46 +141,51 @@ pub fn settings(seconds: f64) -> Vec<Setting> {
             }
         }
     }
-    let others = FanoutArgs { others: 100_000, ..fanout_args(1_000, seconds) };
-    settings.push(fan("others-100000".to_owned(), Who::Ours, others));
-    settings
-        .push(Setting { redis: true, ..single("nobody", Who::Ours, 1_000, move |given| quiet::run(given, seconds)) });
-    for connections in [5_000, 19_000] {
-        settings.push(single(&format!("connect-{connections}"), Who::Servers, connections, move |given| {
-            connect::run(&ConnectArgs { target: given.target(), connections })
-        }));
-        settings.push(single(&format!("idle-{connections}"), Who::Servers, connections, move |given| {
-            idle::run(&IdleArgs { target: given.target(), connections })
-        }));
-    }
+    settings.push(fan("others-100000".to_owned(), Who::Ours, FanoutArgs { others: 100_000, ..args(1_000) }));
     settings
 }
 
-fn single(
-    key: &str,
-    who: Who,
-    connections: usize,
-    measure: impl Fn(&Given<'_>) -> Result<Outcome> + 'static,
-) -> Setting {
-    Setting { key: key.to_owned(), who, redis: false, connections, measure: Box::new(measure) }
+/// What others feel of a busy channel and of readers that do not read.
+fn fairness(seconds: f64) -> [Setting; 2] {
+    let seconds = seconds.max(5.0);
+    let fair = |key: &str, subscribers: usize, stalled: usize, rate: f64, payload: usize| {
+        single(key, Who::Ours, subscribers + stalled, move |target| {
+            fair::run(&FairArgs { target, subscribers, stalled, rate, payload, seconds })
+        })
+    };
+    [fair("fair-19000", 19_000, 0, 1.0, PAYLOAD), fair("fair-stalled", 10_000, 1_000, 5.0, 1_024)]
 }
 
-fn fanout_run(args: FanoutArgs) -> Measure {
-    Box::new(move |given| fanout::run(&FanoutArgs { target: given.target(), ..args.clone() }))
+/// Opening connections and holding them.
+fn at_rest() -> Vec<Setting> {
+    let both = |connections: usize| {
+        let connect = move |target| connect::run(&ConnectArgs { target, connections });
+        let idle = move |target| idle::run(&IdleArgs { target, connections });
+        [
+            single(&format!("connect-{connections}"), Who::Servers, connections, connect),
+            single(&format!("idle-{connections}"), Who::Servers, connections, idle),
+        ]
+    };
+    [5_000, 19_000].into_iter().flat_map(both).collect()
 }
 
-fn fanout_args(subscribers: usize, seconds: f64) -> FanoutArgs {
-    FanoutArgs {
-        target: Target::named("", 0),
-        subscribers,
-        window: 1,
-        rate: None,
-        payload: PAYLOAD,
-        seconds,
-        http: None,
-        others: 0,
-        channel: "bench".to_owned(),
-    }
+/// The ways in.
+fn publishing(seconds: f64) -> [Setting; 3] {
+    let publish = |key: &str, who, road: Way, redis: bool| {
+        single(key, who, 100, move |target| {
+            let (connections, under_way, calls, payload) = (16, 64, 1, PAYLOAD);
+            publish::run(&PublishArgs { target, road, redis, connections, under_way, calls, payload, seconds })
+        })
+    };
+    [
+        publish("publish-http-memory", Who::Apis, Way::Http, false),
+        publish("publish-http-redis", Who::ApisOnRedis, Way::Http, true),
+        publish("publish-worker", Who::Ours, Way::Worker, true),
+    ]
+}
+
+fn single(key: &str, who: Who, connections: usize, measure: impl Fn(Target) -> Result<Outcome> + 'static) -> Setting {
+    Setting { key: key.to_owned(), who, connections, measure: Box::new(measure) }
 }
 
 #[cfg(test)]
@@ -176,14 +206,20 @@ mod tests {
 
     #[test]
     fn everybody_means_each_server_once() {
-        let subjects = everybody(&[]);
-        let labels = |who: Who| -> Vec<&str> {
-            subjects.iter().filter(|subject| who.has(subject)).map(|subject| subject.label.as_str()).collect()
+        let mut subjects = everybody(&[]).unwrap();
+        let servers = |subjects: &[Subject], who: Who| -> Vec<String> {
+            subjects.iter().filter(|subject| who.has(subject)).map(|subject| subject.server.clone()).collect()
         };
-        assert_eq!(labels(Who::OursAndFloor), ["floor", "fanfare"]);
-        assert_eq!(labels(Who::Ours), ["fanfare"]);
-        assert!(!labels(Who::Everybody).contains(&"floor32") && labels(Who::EverybodyAndFloors).contains(&"floor32"));
-        assert!(!labels(Who::Everybody).contains(&"nchan-redis") && labels(Who::Everybody).contains(&"nchan"));
-        assert!(!labels(Who::Servers).contains(&"floor"));
+        assert_eq!(servers(&subjects, Who::OursAndFloor), ["floor", "fanfare"]);
+        assert_eq!(servers(&subjects, Who::Ours), ["fanfare"]);
+        assert_eq!(servers(&subjects, Who::EverybodyAndFloors).len(), servers(&subjects, Who::Everybody).len() + 1);
+        assert_eq!(servers(&subjects, Who::Servers).len(), servers(&subjects, Who::Everybody).len() - 1);
+        assert!(servers(&subjects, Who::Nodes).contains(&"centrifugo".to_owned()));
+        subjects.iter_mut().for_each(|subject| subject.running = Some(("127.0.0.1:1".parse().unwrap(), 1)));
+        assert!(servers(&subjects, Who::Nodes).is_empty(), "who runs already runs alone");
+        let centrifugo = subjects.iter().find(|subject| subject.server == "centrifugo").unwrap();
+        let missing: Vec<String> =
+            settings(1.0).into_iter().filter(|setting| setting.misses(centrifugo)).map(|setting| setting.key).collect();
+        assert_eq!(missing, ["cross", "publish-http-redis"]);
     }
 }

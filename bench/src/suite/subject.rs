@@ -19,12 +19,8 @@ const INSTALLING: Duration = Duration::from_secs(45 * 60);
 /// One that is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// What it is called in tables: the server's name, and `-redis` if it works through Redis.
-    pub label: String,
     /// Its script's name, or a floor's.
     pub server: String,
-    /// Whether it works through Redis.
-    pub redis: bool,
     /// Where and which process, if it runs already.
     pub running: Option<(SocketAddr, u32)>,
 }
@@ -54,23 +50,23 @@ impl FromStr for Running {
     }
 }
 
-/// All peers that there are scripts for, cheapest to install first.
-const PEERS: [&str; 7] = ["node-ws", "socketio", "uwebsockets", "nchan", "nats", "sockudo", "centrifugo"];
-
-/// Those that can be several nodes, or publish through Redis.
-const WITH_REDIS: [&str; 5] = ["fanfare", "nchan", "socketio", "sockudo", "centrifugo"];
+/// Everybody that there is: the floors, ourselves, and the peers, cheapest to install first.
+pub const EVERYBODY: [&str; 10] =
+    ["floor", "floor32", "fanfare", "node-ws", "socketio", "uwebsockets", "nchan", "nats", "sockudo", "centrifugo"];
 
 /// Everybody who could take part.
-pub fn everybody(running: &[Running]) -> Vec<Subject> {
-    let alone = ["floor", "floor32", "fanfare"].into_iter().chain(PEERS).map(|server| (server, false));
-    let shared = WITH_REDIS.into_iter().map(|server| (server, true));
-    let subject = |(server, redis): (&str, bool)| Subject {
-        label: if redis { format!("{server}-redis") } else { server.to_owned() },
+///
+/// # Errors
+/// When one that runs already is nobody of them.
+pub fn everybody(running: &[Running]) -> Result<Vec<Subject>> {
+    if let Some(unknown) = running.iter().find(|running| !EVERYBODY.contains(&running.server.as_str())) {
+        bail!("--address: nobody here speaks to {}; there are {}", unknown.server, EVERYBODY.join(", "));
+    }
+    let subject = |server: &str| Subject {
         server: server.to_owned(),
-        redis,
-        running: running.iter().find(|it| it.server == server && !redis).map(|it| (it.address, it.pid)),
+        running: running.iter().find(|running| running.server == server).map(|it| (it.address, it.pid)),
     };
-    alone.chain(shared).map(subject).collect()
+    Ok(EVERYBODY.into_iter().map(subject).collect())
 }
 
 /// Runs the script's `install`; what it says goes to a log. Answers why not in one line.
@@ -121,17 +117,11 @@ mod tests {
         );
         let error = "127.0.0.1:8000".parse::<Running>().unwrap_err().to_string();
         assert!(error.contains("centrifugo=127.0.0.1:8000,4711"), "{error}");
-        let subjects = everybody(&[running]);
-        let runs = |label: &str| subjects.iter().find(|it| it.label == label).unwrap().running.is_some();
-        assert!(runs("centrifugo") && !runs("centrifugo-redis") && !runs("nchan"));
-    }
-
-    #[test]
-    fn labels_are_unique() {
-        let subjects = everybody(&[]);
-        for (at, subject) in subjects.iter().enumerate() {
-            assert!(subjects[..at].iter().all(|other| other.label != subject.label), "{}", subject.label);
-        }
+        let subjects = everybody(&[running]).unwrap();
+        let runs = |server: &str| subjects.iter().find(|it| it.server == server).unwrap().running.is_some();
+        assert!(runs("centrifugo") && !runs("nchan"));
+        let nobody = everybody(&["nobody=127.0.0.1:1,2".parse().unwrap()]).unwrap_err().to_string();
+        assert!(nobody.contains("nobody here speaks to nobody"), "{nobody}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! from one list, so that a delivery wakes none of its subscribers' tasks, and what gathers in an outbox
 //! until its turn goes out in one write.
 //!
-//! - **Bound:** the list names each outbox once; what waits in outboxes has their bound. A pump that
+//! - **Bound:** the list names an outbox again only after it was flushed; what waits in outboxes has their bound. A pump that
 //!   runs ahead is held ([`Writers::keep_up`]).
 //! - **Fair:** what was said first is written first, but publications to a few take turns with those to many,
 //!   a slice each, and do not wait for them.
@@ -20,7 +20,7 @@ use crate::model::ByteSize;
 use crate::model::wire::Frame;
 
 /// Outboxes written before other tasks of the thread, and other publications, get their turn: about half
-/// a millisecond.
+/// a millisecond, if little waits in each.
 const SLICE: usize = 64;
 
 /// With so many outboxes waiting for each writer that is at work, one more joins it: a single one gathers
@@ -207,27 +207,30 @@ impl Writers {
         }
     }
 
-    /// Waits while deliveries are ahead of the writers by more than `ahead` bytes in an outbox. For one
-    /// task at a time: the pump.
-    pub async fn keep_up(&self, ahead: ByteSize) {
-        loop {
-            {
-                let mut list = self.list.lock();
-                // Two generations are ahead at most: the one that grows and the one before it.
-                if list.bytes < ahead.bytes() / 2 {
-                    return;
-                }
-                let before = 1 - list.generation;
-                if list.open[before] == 0 {
-                    list.generation = before;
-                    list.bytes = 0;
-                    return;
-                }
-            }
+    /// Waits while deliveries are ahead of the writers by more than `ahead` bytes in an outbox, the next one,
+    /// of `next` bytes, included. For one task at a time: the pump.
+    pub async fn keep_up(&self, ahead: ByteSize, next: usize) {
+        while !self.has_room(ahead.bytes() / 2, next) {
             // Nobody else would let them go.
             self.release();
             self.caught_up.notified().await;
         }
+    }
+
+    /// Two generations are ahead at most: the one that grows, by `most` bytes, and the one before it. What is
+    /// larger goes alone.
+    fn has_room(&self, most: usize, next: usize) -> bool {
+        let mut list = self.list.lock();
+        if list.bytes + next < most {
+            return true;
+        }
+        let (this, before) = (list.generation, 1 - list.generation);
+        if list.open[before] > 0 || (next >= most && list.open[this] > 0) {
+            return false;
+        }
+        list.generation = before;
+        list.bytes = 0;
+        true
     }
 }
 

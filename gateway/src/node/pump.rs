@@ -23,7 +23,7 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
             // Else a burst would fill the outboxes of those who would have read it in time.
             tokio::select! {
                 biased;
-                () = writers.keep_up(node.parts.page_size) => {}
+                () = writers.keep_up(node.parts.page_size, size(&event)) => {}
                 // Writers end, too: there may be nobody left to wait for.
                 () = stop.cancelled() => return,
             }
@@ -33,6 +33,14 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
         writers.release();
         // Writers and others get their turn.
         tokio::task::yield_now().await;
+    }
+}
+
+/// About how much the event will put into an outbox, in bytes.
+fn size(event: &BrokerEvent) -> usize {
+    match event {
+        BrokerEvent::Published { outgoing, .. } => outgoing.publication.data.len(),
+        BrokerEvent::Member { .. } | BrokerEvent::Control(_) | BrokerEvent::Gap { .. } => 0,
     }
 }
 

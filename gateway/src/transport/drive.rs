@@ -51,6 +51,9 @@ pub struct Connection<L, C> {
 /// a pong that nobody had looked at yet, above all.
 const BEFORE_TICK: u16 = 256;
 
+/// The transport's questions that are answered before other connections of the thread get their turn.
+const ANSWERS_MAX: usize = 64;
+
 enum Turn {
     Message(Frame),
     Directive(Directive),
@@ -95,6 +98,9 @@ impl<L: Link, C: Conversation> Connection<L, C> {
 
     async fn talk(&mut self) -> Last {
         loop {
+            // What has come already, and writing, cost nothing by tokio's own count: a connection that
+            // always has something to do must still let others have theirs.
+            tokio::task::coop::consume_budget().await;
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
             let Self { reader, talk: Some(talk), .. } = self else { return Last::Gone };
             let flow = match turn {
@@ -141,7 +147,7 @@ impl<L: Link, C: Conversation> Connection<L, C> {
 
     /// The next message; the transport's own questions are answered on the way.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
-        loop {
+        for _ in 0..ANSWERS_MAX {
             if self.owes && self.reader.poll_control(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -154,6 +160,8 @@ impl<L: Link, C: Conversation> Connection<L, C> {
                 other => return other,
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Last words, why, and the end.

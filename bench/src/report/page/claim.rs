@@ -33,6 +33,7 @@ impl Claim {
     pub fn at_most(goal: impl Into<String>, found: Option<Spread>, limit: f64, unit: Unit) -> Self {
         let by = |median: f64| match limit {
             _ if median <= limit => None,
+            _ if unit == Unit::Percent => Some(format!("{:.0} points above", median - limit)),
             0.0 => Some(format!("{} too many", unit.quantity(median))),
             _ => Some(format!("{} above", percent(median / limit - 1.0))),
         };
@@ -108,6 +109,14 @@ mod tests {
         );
         assert_eq!(claimed(&[1.0], true), "**missed**, 50 % below: 1.00 ×");
         assert_eq!(claimed(&[2.001], false), "**missed**, less than 1 % above: 2.00 ×");
+    }
+
+    #[test]
+    fn shares_of_shares_are_told_in_points() {
+        let claim = Claim::at_most("goal", Spread::of([29.4]), 5.0, Unit::Percent);
+        assert_eq!(claim.markdown(), "**missed**, 24 points above: 29.4 %");
+        let claim = Claim::at_most("goal", Spread::of([3.0]), 0.0, Unit::Count);
+        assert_eq!(claim.markdown(), "**missed**, 3 too many: 3");
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub(super) fn page(record: &Record, findings: &str) -> (String, Plots) {
     let mut text = HEAD.to_owned();
     text.push_str(include_str!("intro.md"));
     let _ = write!(text, "\nMeasured on {}, revision `{}`, ", day(&record.begun), record.revision);
-    let _ = writeln!(text, "up to {} runs of each server in each setting.", record.runs_asked);
+    let runs = if record.runs_asked == 1 { "one run".to_owned() } else { format!("{} runs", record.runs_asked) };
+    let _ = writeln!(text, "{runs} of each server in each setting, unless said otherwise.");
     part(&mut text, "Where we want to be, and where we are", &goals_table(record));
     part(&mut text, "How to read it", include_str!("reading.md"));
     for section in SECTIONS {

@@ -78,9 +78,9 @@ impl Bars {
         canvas.text(WIDTH - EDGE, y + 4.5, Anchor::End, weight, &self.behind(bar));
     }
 
-    /// The floor's median, through all bars.
+    /// The floor's median, through all bars: of several floors, that of the plain one.
     fn floor(&self, canvas: &mut Canvas, scale: &Scale, bottom: f64) {
-        for bar in self.bars.iter().filter(|bar| bar.role == Role::Floor).take(1) {
+        for bar in self.bars.iter().filter(|bar| bar.label == "floor") {
             let x = scale.at(bar.spread.median);
             canvas.line("dash s-floor", (x, TOP), (x, bottom));
         }

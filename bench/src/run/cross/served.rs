@@ -47,15 +47,15 @@ impl Served {
 
 impl Road for Served {
     fn publish(&mut self, size: usize) -> anyhow::Result<()> {
+        // First what the server has said since: answers to what was published before.
         match &mut self.publisher {
             Publisher::Http { poster, wire, sequence } => {
-                // First what the server has said since: answers to what was published before.
                 poster.turn(Duration::ZERO)?;
                 let payload = next(sequence).payload(size);
                 wire.publish_http(CHANNEL, &payload).map_or(Ok(()), |request| poster.post(&request))
             }
             Publisher::Client(crowd) => {
-                // It goes out with the turn.
+                crowd.turn(Duration::ZERO)?;
                 crowd.publish(size, marker::now())?;
                 crowd.turn(Duration::ZERO).map(|_| ())
             }

@@ -36,6 +36,7 @@ pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<D
             redis.as_ref().map(|redis| Tree::new(redis.pid).cpu()).transpose()?,
         ))
     };
+    load.poster.reset_tally();
     let before = cpu()?;
     let done = load.run(args, Duration::from_secs_f64(args.seconds))?;
     let after = cpu()?;
@@ -43,6 +44,9 @@ pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<D
     if let (Some(before), Some(after)) = (before.1, after.1) {
         outcome.found(measure::REDIS_CPU_PER_PUBLISH_US, done.each_us(after - before));
     }
+    // To the answer: nobody receives these.
+    outcome.found(measure::LATENCY_P50_MS, load.poster.answering().quantile_ms(0.5));
+    outcome.found(measure::LATENCY_P99_MS, load.poster.answering().quantile_ms(0.99));
     Ok(done)
 }
 

@@ -1,10 +1,11 @@
 //! The crate fanfare-worker, straight to Redis, as a backend uses it; in turns with bare PUBLISH commands on
-//! the same Redis. No gateway is up, and the channel has no history: nothing but the publisher is measured.
+//! the same Redis. A gateway is up, because the worker keeps to the rules that gateways store in Redis, and asks for
+//! them again and again while there are none. The channel has no history and nobody on it: the gateway does nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use fanfare_worker::{Message, Options, Publisher};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -15,14 +16,17 @@ use crate::crowd::marker::{self, Marker};
 use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
 use crate::redis::Redis;
+use crate::run::patiently;
 
 pub(super) fn run(args: &PublishArgs, outcome: &mut Outcome) -> anyhow::Result<Done> {
     outcome.ask("under_way", args.under_way as f64);
     outcome.ask("calls", args.calls as f64);
     let redis = Redis::start(args.target.redis_port())?;
-    let mut worker = Worker::open(&redis, args)?;
+    ensure!(args.target.server == "fanfare", "the worker is fanfare's: leave out --server");
+    let _gateway = args.target.start_on(&redis.url, 0, 1)?;
+    let worker = Worker::open(&redis, args)?;
     let mut pipe = Pipe::open(redis.address, args)?;
-    worker.run(WARM_UP)?;
+    patiently(|| worker.run(WARM_UP))?;
     pipe.run(WARM_UP)?;
     let (us, it) = (Tree::new(std::process::id()), Tree::new(redis.pid));
     let cpu = || Ok::<_, anyhow::Error>((us.own_cpu()?, it.cpu()?));
@@ -59,7 +63,7 @@ impl Worker {
     }
 
     /// Publishes for a while: so many calls at a time, a batch each.
-    fn run(&mut self, time: Duration) -> anyhow::Result<Done> {
+    fn run(&self, time: Duration) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let end = begin + time;
         let publications = self.runtime.block_on(async {

@@ -35,8 +35,11 @@ pub use reader::{OutboxReader, Signal};
 /// Orders that may wait for one session. They come from people and backends, a few at a time.
 pub const DIRECTIVES_MAX: usize = 256;
 
-/// Writes to one socket before others get their turn.
+/// Writes to its own socket before a connection's task lets others have their turn.
 const ROUNDS: usize = 16;
+
+/// The same for those who write to many.
+const ROUNDS_FOR_OTHERS: usize = 2;
 
 thread_local! {
     /// Where a thread puts together what it writes next.
@@ -86,8 +89,8 @@ impl Outbox {
         if queue.close.is_none() {
             queue.bytes += first.len() + SLOT;
             queue.frames.push_front(first);
+            queue.corked = false;
         }
-        queue.corked = false;
     }
 
     /// Adds a publication or another push.
@@ -133,9 +136,9 @@ impl Outbox {
         Ok(queue)
     }
 
-    /// Writes what waits, as far as the socket takes it.
+    /// Writes what waits, as far as the socket takes it; what is much is left to the connection's own task.
     pub fn flush(&self) {
-        self.shared.flush();
+        self.shared.flush(ROUNDS_FOR_OTHERS);
     }
 
     /// Gives the session an order.
@@ -198,12 +201,12 @@ impl Alarm {
 }
 
 impl Shared {
-    fn flush(&self) {
+    fn flush(&self, most: usize) {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut queue = self.queue.lock();
             queue.listed = false;
             let mut rounds = 0;
-            while rounds < ROUNDS
+            while rounds < most
                 && let Some(load) = queue.load(scratch)
             {
                 drop(queue);
@@ -213,8 +216,7 @@ impl Shared {
                 rounds += 1;
             }
             let more = queue.has_load();
-            let heard = queue.awaited && queue.is_clear();
-            queue.awaited &= !heard;
+            let heard = rounds > 0 && std::mem::take(&mut queue.awaited);
             // Only after a write of ours: the reader itself looks before it waits.
             let wake = rounds > 0 && (more || heard || queue.blocked || queue.broken);
             drop(queue);

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fanfare_proto::code::CloseCode;
 
-use super::Shared;
 use super::queue::Queue;
+use super::{ROUNDS, Shared};
 use crate::model::{Close, Directive};
 
 /// The reader's end: there is one. Dropping it ends the connection's way out.
@@ -84,10 +84,10 @@ impl OutboxReader {
     pub fn finish(&mut self, close: &Close) {
         let mut queue = self.shared.queue.lock();
         queue.close.get_or_insert_with(|| close.clone());
-        if queue.corked {
-            // What waits behind a cork waits for a first word that will never come.
-            queue.drop_waiting();
-        }
+        // What waits behind a cork waits for a first word that will never come.
+        let dropped = if queue.corked { queue.drop_waiting() } else { 0 };
+        drop(queue);
+        self.shared.count_dropped("gone", dropped);
     }
 
     /// Throws last words away that nobody takes: what is half out stays.
@@ -103,7 +103,7 @@ impl OutboxReader {
         }
         if queue.has_load() {
             drop(queue);
-            self.shared.flush();
+            self.shared.flush(ROUNDS);
             queue = self.shared.queue.lock();
             if queue.blocked && queue.poll_unblock(cx).is_ready() {
                 // It was writable again at once: the next turn writes.

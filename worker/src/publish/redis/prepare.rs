@@ -69,6 +69,7 @@ pub(super) fn prepare(message: &Message, key: Option<&str>, rules: Option<&Rules
         Some(ack) => ack == Ack::Replicated,
         None => history.is_some() && of_channel.ack == rules::Ack::Replicated,
     };
+    let scripted = history.is_some() || key.is_some();
     Ok(Ready {
         channel: message.channel.clone(),
         envelope: envelope(message, data, of_channel),
@@ -80,7 +81,8 @@ pub(super) fn prepare(message: &Message, key: Option<&str>, rules: Option<&Rules
         key: key.map(|key| (key.to_owned(), known.common.idempotency_window_ms)),
         version: message.version.clone(),
         replicated,
-        fresh_epoch: format!("{:016x}", rand::random::<u64>()),
+        // Only the script asks for it.
+        fresh_epoch: if scripted { format!("{:016x}", rand::random::<u64>()) } else { String::new() },
     })
 }
 
