@@ -81,7 +81,7 @@ impl Listener {
     }
 
     fn open() -> Self {
-        let mut listener = Self::with_limit(1 << 20);
+        let listener = Self::with_limit(1 << 20);
         listener.outbox.uncork(frame("hello"));
         assert_eq!(listener.read(), ["hello"]);
         listener
@@ -103,7 +103,7 @@ impl Listener {
         self.reader.poll(&mut Context::from_waker(Waker::noop()), false)
     }
 
-    fn read(&mut self) -> Vec<String> {
+    fn read(&self) -> Vec<String> {
         self.outbox.flush();
         let text = |frame: &Frame| String::from_utf8(frame.bytes().to_vec()).unwrap();
         self.tape.frames().iter().map(text).collect()
@@ -114,7 +114,7 @@ impl Listener {
 fn everybody_on_the_channel_gets_it_once_and_nobody_else() {
     let (hub, json, protobuf) = hub();
     let mut here: Vec<_> = (0..10).map(|_| Listener::open()).collect();
-    let mut elsewhere = Listener::open();
+    let elsewhere = Listener::open();
     for (i, listener) in here.iter().enumerate() {
         listener.join(&hub, "news", if i % 2 == 0 { WireKey::CentrifugeJson } else { WireKey::CentrifugeProtobuf });
     }
@@ -129,7 +129,7 @@ fn everybody_on_the_channel_gets_it_once_and_nobody_else() {
 #[test]
 fn the_excluded_connection_is_left_out() {
     let (hub, ..) = hub();
-    let (mut a, mut b) = (Listener::open(), Listener::open());
+    let (a, b) = (Listener::open(), Listener::open());
     a.join(&hub, "news", WireKey::CentrifugeJson);
     b.join(&hub, "news", WireKey::CentrifugeJson);
     let publication = Publication { exclude: Some(a.connection), ..say("1") };
@@ -155,7 +155,7 @@ fn the_last_one_to_leave_empties_the_channel() {
 #[test]
 fn the_opening_comes_before_the_channel_and_the_cork_before_all() {
     let (hub, ..) = hub();
-    let mut a = Listener::with_limit(1 << 20);
+    let a = Listener::with_limit(1 << 20);
     let subscriber = a.subscriber(WireKey::CentrifugeJson, Wants::default());
     hub.add(&channel("news"), a.connection, subscriber, Some(frame("subscribed")));
     hub.deliver(&channel("news"), &say("1"), None);
@@ -171,7 +171,7 @@ fn a_full_outbox_closes_as_slow_and_costs_others_nothing() {
     slow.outbox.uncork(frame("x"));
     slow.read();
     slow.tape.give_room(0);
-    let mut quick = Listener::open();
+    let quick = Listener::open();
     slow.join(&hub, "news", WireKey::CentrifugeJson);
     quick.join(&hub, "news", WireKey::CentrifugeJson);
     for text in ["1", "2", "3"] {
@@ -188,7 +188,7 @@ fn a_full_outbox_closes_as_slow_and_costs_others_nothing() {
 
 #[test]
 fn one_large_frame_or_reply_fits_always() {
-    let mut a = Listener::with_limit(8);
+    let a = Listener::with_limit(8);
     a.outbox.uncork(frame("x"));
     a.read();
     assert_eq!(a.outbox.push(frame("much longer than eight bytes")), Ok(Taken::Flush));

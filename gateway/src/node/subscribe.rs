@@ -202,7 +202,7 @@ impl Node {
             });
             // Nobody gives the channel back meanwhile.
             let _stripe = self.holdings.stripes.lock(joining.channel).await;
-            if !self.holdings.held.lock().contains(joining.channel) {
+            if !self.holdings.held.lock().contains(joining.channel) || !self.is_current(joining.channel, &cursor) {
                 continue;
             }
             match cursor {
@@ -220,6 +220,12 @@ impl Node {
         }
         // The stream turns faster than it can be joined.
         Err(BrokerError::Timeout.into())
+    }
+
+    /// Whether this is the cursor that the channel has now. It may have been given back and held anew since:
+    /// an old one stands still, and who joins by it would miss what the new one has seen.
+    fn is_current(&self, channel: &ChannelName, cursor: &Option<Shared>) -> bool {
+        cursor.as_ref().is_none_or(|cursor| self.streams.get(channel).is_some_and(|now| Arc::ptr_eq(&now, cursor)))
     }
 
     /// Makes an entrance that needs nothing more from the broker; false if the channel has to be held

@@ -26,7 +26,7 @@ impl Listener {
     }
 
     /// The payloads it got, patches carried out, and how many were patches.
-    fn follow(&mut self, known: &str) -> (Vec<String>, usize) {
+    fn follow(&self, known: &str) -> (Vec<String>, usize) {
         self.outbox.flush();
         let (mut last, mut payloads, mut patches) = (known.to_owned(), Vec::new(), 0);
         for frame in self.tape.frames() {
@@ -55,7 +55,7 @@ fn deliver_all(hub: &Hub, publications: &[Publication]) {
 #[test]
 fn who_is_ahead_waits_until_the_node_has_caught_up() {
     let (hub, ..) = hub();
-    let (mut ahead, mut new) = (Listener::open(), Listener::open());
+    let (ahead, new) = (Listener::open(), Listener::open());
     let subscriber = Subscriber { ahead: 3, ..ahead.subscriber(JSON, Wants::default()) };
     ahead.join_wanting(&hub, "news", subscriber);
     new.join(&hub, "news", JSON);
@@ -72,7 +72,7 @@ fn who_is_ahead_waits_until_the_node_has_caught_up() {
 fn patches_follow_the_first_whole_one() {
     let (hub, json, protobuf) = hub();
     let mut followers: Vec<_> = (0..6).map(|_| Listener::open()).collect();
-    let mut plain = Listener::open();
+    let plain = Listener::open();
     for (i, follower) in followers.iter().enumerate() {
         follower.join_delta(&hub, if i % 2 == 0 { JSON } else { PROTOBUF }, 0);
     }
@@ -90,7 +90,7 @@ fn patches_follow_the_first_whole_one() {
 #[test]
 fn a_patch_is_only_for_those_that_have_what_it_is_for() {
     let (hub, json, _) = hub();
-    let (mut recovered, mut behind, mut late) = (Listener::open(), Listener::open(), Listener::open());
+    let (recovered, behind, late) = (Listener::open(), Listener::open(), Listener::open());
     recovered.join_delta(&hub, JSON, 5);
     behind.join_delta(&hub, JSON, 4);
     hub.deliver(&channel("news"), &at(6), Some(&at(5)));
@@ -105,7 +105,7 @@ fn a_patch_is_only_for_those_that_have_what_it_is_for() {
 #[test]
 fn who_is_ahead_gets_a_patch_to_what_it_recovered() {
     let (hub, ..) = hub();
-    let mut ahead = Listener::open();
+    let ahead = Listener::open();
     let subscriber = Subscriber { ahead: 3, base: 3, ..ahead.subscriber(JSON, DELTA) };
     ahead.join_wanting(&hub, "news", subscriber);
     deliver_all(&hub, &[at(1), at(2), at(3), at(4)]);
@@ -115,7 +115,7 @@ fn who_is_ahead_gets_a_patch_to_what_it_recovered() {
 #[test]
 fn the_excluded_one_gets_the_next_whole() {
     let (hub, ..) = hub();
-    let (mut a, mut b) = (Listener::open(), Listener::open());
+    let (a, b) = (Listener::open(), Listener::open());
     a.join_delta(&hub, JSON, 0);
     b.join_delta(&hub, JSON, 0);
     let mine = Publication { exclude: Some(a.connection), ..at(2) };
@@ -138,7 +138,7 @@ fn no_patch_where_none_is_allowed_known_or_shorter() {
         (Publication { position: None, ..at(2) }, Some(at(1))),
     ] {
         let (hub, ..) = hub();
-        let mut a = Listener::open();
+        let a = Listener::open();
         a.join_delta(&hub, JSON, 1);
         assert_eq!(hub.deliver(&channel("news"), &publication, before.as_ref()), 1);
         assert_eq!(a.follow(&data(1)).1, 0, "{publication:?}");
@@ -148,7 +148,7 @@ fn no_patch_where_none_is_allowed_known_or_shorter() {
 #[test]
 fn nothing_follows_what_has_no_place_in_the_stream() {
     let (hub, ..) = hub();
-    let mut a = Listener::open();
+    let a = Listener::open();
     a.join_delta(&hub, JSON, 1);
     let aside = Publication { position: None, data: "aside".into(), ..at(1) };
     hub.deliver(&channel("news"), &aside, None);
@@ -162,7 +162,7 @@ fn members_are_told_to_those_that_want_to_know() {
     let (hub, json, protobuf) = hub();
     let wants = Wants { join_leave: true, ..Wants::default() };
     let mut curious: Vec<_> = (0..4).map(|_| Listener::open()).collect();
-    let mut other = Listener::open();
+    let other = Listener::open();
     for (i, listener) in curious.iter().enumerate() {
         let wire = if i % 2 == 0 { JSON } else { PROTOBUF };
         listener.join_wanting(&hub, "news", listener.subscriber(wire, wants));
@@ -189,7 +189,7 @@ fn who_claims_continuity_is_sent_away_at_once_and_others_stay() {
     let (hub, ..) = hub();
     let wants = Wants { positioned: true, ..Wants::default() };
     let mut positioned: Vec<_> = (0..3).map(|_| Listener::open()).collect();
-    let mut other = Listener::open();
+    let other = Listener::open();
     positioned.iter().for_each(|listener| listener.join_wanting(&hub, "news", listener.subscriber(JSON, wants)));
     positioned[0].join_wanting(&hub, "other", positioned[0].subscriber(JSON, wants));
     other.join(&hub, "news", JSON);

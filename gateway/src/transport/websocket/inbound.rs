@@ -46,6 +46,33 @@ pub(super) struct Inbound {
 struct Begun {
     opcode: Opcode,
     bytes: Vec<u8>,
+    /// So many of them are known to be whole characters, if they are text.
+    checked: usize,
+}
+
+impl Begun {
+    fn new(opcode: Opcode, bytes: Vec<u8>) -> Result<Self, Fault> {
+        let mut begun = Self { opcode, bytes, checked: 0 };
+        begun.check().map(|()| begun)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.bytes.extend_from_slice(bytes);
+        self.check()
+    }
+
+    /// What can no longer become text ends here, and is not waited for. A character may be cut by the end.
+    fn check(&mut self) -> Result<(), Fault> {
+        if self.opcode != Opcode::Text {
+            return Ok(());
+        }
+        match std::str::from_utf8(&self.bytes[self.checked..]) {
+            Ok(text) => self.checked += text.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(Fault::NotUtf8),
+        }
+        Ok(())
+    }
 }
 
 impl Inbound {
@@ -115,12 +142,12 @@ impl Inbound {
             Opcode::Text | Opcode::Binary if self.begun.is_some() => Err(Fault::Protocol),
             opcode @ (Opcode::Text | Opcode::Binary) if head.last => message(opcode, payload).map(Some),
             opcode @ (Opcode::Text | Opcode::Binary) => {
-                self.begun = Some(Box::new(Begun { opcode, bytes: payload }));
+                self.begun = Some(Box::new(Begun::new(opcode, payload)?));
                 Ok(None)
             }
             Opcode::Continuation => {
                 let Some(mut begun) = self.begun.take() else { return Err(Fault::Protocol) };
-                begun.bytes.extend_from_slice(&payload);
+                begun.append(&payload)?;
                 if head.last {
                     return message(begun.opcode, begun.bytes).map(Some);
                 }

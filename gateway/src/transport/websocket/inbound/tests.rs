@@ -127,6 +127,8 @@ fn what_no_client_may_send_is_a_fault() {
         ("a close code for nobody", client_frame(control(Control::Close), true, b"\x03\xed"), Fault::Protocol),
         ("a reason that is not text", client_frame(control(Control::Close), true, b"\x03\xe8\xff"), Fault::NotUtf8),
         ("text that is not text", client_frame(data(Data::Text), true, b"\xc3\x28"), Fault::NotUtf8),
+        ("the beginning of what is not text", client_frame(data(Data::Text), false, b"\xc3\x28"), Fault::NotUtf8),
+        ("text that ends in half a character", client_frame(data(Data::Text), true, b"\xc3"), Fault::NotUtf8),
         ("too long", client_frame(data(Data::Text), true, &vec![b'x'; 100_001]), Fault::TooBig),
         (
             "too long together",
