@@ -30,9 +30,12 @@ pub struct Plan {
 
 impl Plan {
     /// Where a member's connection comes from; the kernel's choice for the first ones, and for servers elsewhere.
+    /// Crowds of one run have different numbers, and so different addresses: a port that is bound to one is taken
+    /// for all servers.
     pub(super) fn source(&self, place: usize) -> Option<Ipv4Addr> {
-        let another = u8::try_from(place / PER_SOURCE).unwrap_or(u8::MAX);
-        (self.address.ip().is_loopback() && another > 0).then(|| Ipv4Addr::new(127, 0, 1, another))
+        let block = u16::try_from((self.first + place) / PER_SOURCE).unwrap_or(u16::MAX);
+        let [high, low] = block.saturating_add(256).to_be_bytes();
+        (self.address.ip().is_loopback() && place >= PER_SOURCE).then(|| Ipv4Addr::new(127, 0, high, low))
     }
 
     /// The same for other members: numbers go on after these.
@@ -55,6 +58,8 @@ mod tests {
         assert_eq!(plan.source(PER_SOURCE - 1), None);
         assert_eq!(plan.source(PER_SOURCE), Some(Ipv4Addr::new(127, 0, 1, 1)));
         assert_eq!(plan.source(3 * PER_SOURCE - 1), Some(Ipv4Addr::new(127, 0, 1, 2)));
+        let after = plan.clone().after(300 * PER_SOURCE);
+        assert_eq!(after.source(PER_SOURCE), Some(Ipv4Addr::new(127, 0, 2, 45)));
         let elsewhere = Plan { address: "192.0.2.1:80".parse().unwrap(), ..plan };
         assert_eq!(elsewhere.source(PER_SOURCE), None);
     }

@@ -496,3 +496,6 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What may happen between two steps of a subscribe.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::io::{self, IoSlice};
+use std::task::Context;
+
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::broker::memory::MemoryBroker;
+use crate::broker::{Broker, Events, Outgoing, PublishOptions, Retention};
+use crate::channel::Rules;
+use crate::codec::centrifuge::Json;
+use crate::config::section::{ChannelConfig, ChannelOptions, HistoryOptions, PublishAck};
+use crate::config::{self, Machine, Purpose, Sources};
+use crate::hub::{Hub, Outbox, Pipe, Wants};
+use crate::model::event::PresenceStats;
+use crate::model::time::TestClock;
+use crate::model::wire::{Encode, WireKey};
+use crate::model::{ClientInfo, NodeId, Publication};
+use crate::node::{LeaseConfig, Parts};
+use crate::presence::{BoxFuture, Presence};
+use crate::telemetry::Metrics;
+use crate::telemetry::tracing::Tracing;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A book of members that lets nobody in before it has a permit for it.
+#[derive(Debug)]
+struct Gate(Semaphore);
+
+impl Presence for Gate {
+    fn enter<'a>(&'a self, _: &'a ChannelName, _: Entry) -> BoxFuture<'a, Result<(), PresenceError>> {
+        Box::pin(async {
+            self.0.acquire().await.expect("never closed").forget();
+            Ok(())
+        })
+    }
+
+    fn leave(&self, _: &ChannelName, _: ConnectionId, _: Departure) {}
+
+    fn list<'a>(&'a self, _: &'a ChannelName, _: usize) -> BoxFuture<'a, Result<Vec<ClientInfo>, PresenceError>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn count<'a>(&'a self, _: &'a ChannelName) -> BoxFuture<'a, Result<PresenceStats, PresenceError>> {
+        Box::pin(ready(Ok(PresenceStats::default())))
+    }
+
+    fn retire(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+}
+
+/// A way out that takes nothing: what is told does not matter here.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Pipe for Nowhere {
+    fn head(&self, _: &Frame, _: &mut Vec<u8>) {}
+
+    fn gather(&self) -> usize {
+        1
+    }
+
+    fn try_write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn poll_writable(&mut self, _: &mut Context<'_>) -> std::task::Poll<io::Result<()>> {
+        std::task::Poll::Pending
+    }
+}
+
+fn node(gate: &Arc<Gate>) -> (Arc<Node>, Arc<MemoryBroker>, Events) {
+    let sources = Sources {
+        purpose: Purpose::Dev,
+        file: None,
+        environment: BTreeMap::new(),
+        flags: Vec::new(),
+        machine: Machine { host_name: "node".into(), open_files_max: None },
+    };
+    let config = config::load(&sources).expect("the habits of dev are good").config;
+    let metrics = Arc::new(Metrics::new());
+    let clock = TestClock::at_unix_ms(1_700_000_000_000);
+    let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(&metrics), clock.clone());
+    let encoders: [Arc<dyn Encode>; 1] = [Arc::new(Json)];
+    let history = HistoryOptions { size: 10, ttl: LONG, meta_ttl: LONG, ack: PublishAck::Stored };
+    let default = ChannelOptions { history: Some(history), presence: true, ..ChannelOptions::default() };
+    let node = Node::new(Parts {
+        id: NodeId::random(),
+        lease: LeaseConfig { name: "node".into(), heartbeat: LONG, lease: LONG },
+        hub: Arc::new(Hub::new(&encoders, Arc::clone(&metrics))),
+        broker: broker.clone(),
+        bus: broker.clone(),
+        roster: broker.clone(),
+        presence: gate.clone(),
+        history: config.history,
+        page_size: ByteSize::mib(1),
+        members: config.presence,
+        rules: Arc::new(Rules::new(&ChannelConfig { default, ..config.channel })),
+        clock,
+        metrics,
+        tracing: Tracing::default(),
+        patience: LONG,
+    });
+    (node, broker, events)
+}
+
+fn joining<'a>(node: &Node, channel: &'a ChannelName) -> Joining<'a> {
+    let (outbox, _) = Outbox::new(ByteSize::mib(1), Box::new(Nowhere), Arc::clone(node.metrics()));
+    let wants = Wants { positioned: true, ..Wants::default() };
+    let connection = ConnectionId::random();
+    let entry = Entry { client: connection, info: ClientInfo::default(), told: false, leave_delay: Duration::ZERO };
+    Joining {
+        channel,
+        connection,
+        subscriber: Subscriber { outbox, wire: WireKey::CentrifugeJson, wants, ahead: 0, base: 0 },
+        recoverable: false,
+        recover: None,
+        reject_unrecovered: false,
+        entry: Some(entry),
+    }
+}
+
+#[tokio::test]
+async fn who_held_a_channel_that_was_given_back_joins_where_it_is_now() {
+    let gate = Arc::new(Gate(Semaphore::new(0)));
+    let (node, broker, _events) = node(&gate);
+    let channel = ChannelName::parse("lobby").expect("a good name");
+    let slow = joining(&node, &channel);
+    let mut slow = std::pin::pin!(node.subscribe(slow, None));
+    assert!(futures_util::poll!(slow.as_mut()).is_pending(), "the book does not answer");
+    // Nobody listens yet: the channel is given back. What is said meanwhile passes this node by.
+    node.give_back(&channel).await;
+    let retention = Some(Retention { size: 10, ttl: LONG, meta_ttl: LONG });
+    for _ in 0..3 {
+        let outgoing =
+            Outgoing { publication: Publication { data: "1".into(), ..Publication::default() }, ..Outgoing::default() };
+        let options = PublishOptions { retention, ..PublishOptions::default() };
+        broker.publish(&channel, outgoing, options).await.expect("kept");
+    }
+    gate.0.add_permits(10);
+    let other = node.subscribe(joining(&node, &channel), None).await.expect("joined");
+    let slow = slow.await.expect("joined");
+    let offset = |standing: Option<Standing>| standing.expect("it stands somewhere").position.offset;
+    assert_eq!((offset(other), offset(slow)), (3, 3));
+}
