@@ -42,7 +42,7 @@ pub(super) fn page(record: &Record, findings: &str) -> (String, Plots) {
         part(&mut text, "Runs without figures", &failed);
     }
     part(&mut text, "The machine", &machine(record));
-    part(&mut text, "Again, on another machine", include_str!("again.md"));
+    part(&mut text, "Again, on another machine", include_str!("again.txt"));
     (text, plots)
 }
 

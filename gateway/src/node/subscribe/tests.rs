@@ -18,7 +18,7 @@ use crate::hub::{Hub, Outbox, Pipe, Wants};
 use crate::model::event::PresenceStats;
 use crate::model::time::TestClock;
 use crate::model::wire::{Encode, WireKey};
-use crate::model::{ClientInfo, NodeId, Publication};
+use crate::model::{ClientInfo, NodeId, Publication, UserId};
 use crate::node::{LeaseConfig, Parts};
 use crate::presence::{BoxFuture, Presence};
 use crate::telemetry::Metrics;
@@ -112,7 +112,14 @@ fn joining<'a>(node: &Node, channel: &'a ChannelName) -> Joining<'a> {
     let (outbox, _) = Outbox::new(ByteSize::mib(1), Box::new(Nowhere), Arc::clone(node.metrics()));
     let wants = Wants { positioned: true, ..Wants::default() };
     let connection = ConnectionId::random();
-    let entry = Entry { client: connection, info: ClientInfo::default(), told: false, leave_delay: Duration::ZERO };
+    let nothing = bytes::Bytes::new();
+    let info = ClientInfo {
+        user: UserId::new("42"),
+        client: connection.to_string().into(),
+        connection_info: nothing.clone(),
+        channel_info: nothing,
+    };
+    let entry = Entry { client: connection, info, told: false, leave_delay: Duration::ZERO };
     Joining {
         channel,
         connection,
