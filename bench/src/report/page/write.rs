@@ -20,12 +20,12 @@ const HEAD: &str = "# Performance\n\n<!-- Made of performance/data.json and perf
 pub(super) fn page(record: &Record, findings: &str) -> (String, Plots) {
     let mut plots = Plots::new();
     let mut text = HEAD.to_owned();
-    text.push_str(include_str!("intro.md"));
+    text.push_str(include_str!("intro.txt"));
     let _ = write!(text, "\nMeasured on {}, revision `{}`, ", day(&record.begun), record.revision);
     let runs = if record.runs_asked == 1 { "one run".to_owned() } else { format!("{} runs", record.runs_asked) };
     let _ = writeln!(text, "{runs} of each server in each setting, unless said otherwise.");
     part(&mut text, "Where we want to be, and where we are", &goals_table(record));
-    part(&mut text, "How to read it", include_str!("reading.md"));
+    part(&mut text, "How to read it", include_str!("reading.txt"));
     for section in SECTIONS {
         if let Some(told) = told(record, section, &mut plots) {
             part(&mut text, section.title, &told);
