@@ -59,7 +59,7 @@ impl Hub {
             }
         }
         drop(shard);
-        list.submit(frames.bytes());
+        drop(list);
         self.metrics.deliveries.inc_by(delivered as u64);
         delivered
     }
@@ -84,7 +84,6 @@ impl Hub {
             list.push(&listener.outbox, frame.clone());
         }
         drop(shard);
-        list.submit(frames.iter().flatten().map(Frame::len).max().unwrap_or(0));
     }
 
     /// Gives one subscriber what the others have had before it joined.
@@ -159,11 +158,6 @@ impl<'a> Frames<'a> {
             })
         };
         frame.get_or_insert_with(encode).clone()
-    }
-
-    /// How much of it waits in any one outbox, at most.
-    fn bytes(&self) -> usize {
-        self.frames.iter().flatten().flatten().map(Frame::len).max().unwrap_or(0)
     }
 
     fn told_to(&mut self, listener: &Listener) -> Told {

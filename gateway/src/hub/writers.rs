@@ -69,6 +69,7 @@ pub(super) struct List<'a> {
     outboxes: Vec<Outbox>,
     /// Whom it may reach, those included in whose outboxes something waited already.
     audience: usize,
+    /// The largest frame among them.
     bytes: usize,
 }
 
@@ -79,17 +80,13 @@ impl<'a> List<'a> {
 
     /// Puts a frame into an outbox; false if that is closed, or full and therefore closes now.
     pub(super) fn push(&mut self, outbox: &Outbox, frame: Frame) -> bool {
+        self.bytes = self.bytes.max(frame.len());
         match outbox.push(frame) {
             Ok(Taken::Flush) => self.outboxes.push(outbox.clone()),
             Ok(Taken::Waits) => {}
             Err(_) => return false,
         }
         true
-    }
-
-    /// Hands the list over; `bytes` is what has been put into each outbox at most.
-    pub(super) fn submit(mut self, bytes: usize) {
-        self.bytes = bytes;
     }
 }
 

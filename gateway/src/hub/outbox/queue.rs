@@ -55,6 +55,12 @@ pub(super) struct Rest {
     large: Bytes,
 }
 
+impl Rest {
+    fn len(&self) -> usize {
+        self.copied.len() + self.large.len()
+    }
+}
+
 /// What one write takes: the scratch buffer's bytes, then those of one large frame, if there is one.
 pub(super) struct Load {
     pipe: Box<dyn Pipe>,
@@ -103,7 +109,7 @@ impl Queue {
         let pipe = self.pipe.take()?;
         scratch.clear();
         if let Some(rest) = self.rest.take() {
-            self.bytes -= rest.copied.len() + rest.large.len();
+            self.bytes -= rest.len();
             scratch.extend_from_slice(&rest.copied);
             return Some(Load { pipe, large: rest.large });
         }
@@ -142,8 +148,9 @@ impl Queue {
             End::Blocked => {
                 let copied = Bytes::copy_from_slice(scratch.get(bytes..).unwrap_or_default());
                 let large = large.split_off(bytes.saturating_sub(scratch.len()));
-                self.bytes += copied.len() + large.len();
-                self.rest = Some(Box::new(Rest { copied, large }));
+                let rest = Rest { copied, large };
+                self.bytes += rest.len();
+                self.rest = Some(Box::new(rest));
                 self.blocked = true;
             }
         }
@@ -165,7 +172,7 @@ impl Queue {
         let dropped = self.frames.len() + self.directives.len();
         self.frames = VecDeque::new();
         self.directives = VecDeque::new();
-        self.bytes = self.rest.as_ref().map_or(0, |rest| rest.copied.len() + rest.large.len());
+        self.bytes = self.rest.as_ref().map_or(0, |rest| rest.len());
         self.corked = false;
         dropped as u64
     }

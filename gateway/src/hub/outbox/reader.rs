@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fanfare_proto::code::CloseCode;
 
-use super::queue::Queue;
 use super::{ROUNDS, Shared};
 use crate::model::{Close, Directive};
 
@@ -52,7 +51,7 @@ impl OutboxReader {
     }
 
     /// Sends a word of the transport's own, a pong say, before all frames. There is one at a time: wait
-    /// for [`OutboxReader::poll_clear`] before the next.
+    /// for [`OutboxReader::poll_control`] before the next.
     pub fn control(&mut self, word: Bytes) {
         self.shared.queue.lock().control = Some(Box::new(word));
     }
@@ -111,15 +110,13 @@ impl OutboxReader {
             }
         }
     }
-}
 
-impl OutboxReader {
     /// Drops the way out: the other end reads no further. What waits is thrown away.
     pub fn hang_up(&mut self) {
         let mut queue = self.shared.queue.lock();
         let close = queue.close.take().unwrap_or_else(|| CloseCode::WriteError.into());
         let dropped = queue.abandon(close);
-        Queue::retire(&mut queue);
+        queue.retire();
         drop(queue);
         self.shared.count_dropped("gone", dropped);
     }
