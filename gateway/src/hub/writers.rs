@@ -19,9 +19,13 @@ use super::outbox::{SLOT, Taken};
 use crate::model::ByteSize;
 use crate::model::wire::Frame;
 
-/// Outboxes written before other tasks of the thread, and other publications, get their turn: about half
-/// a millisecond, if little waits in each.
+/// Outboxes written before other publications get their turn: about half a millisecond, if little waits in
+/// each.
 const SLICE: usize = 64;
+
+/// Slices written before other tasks of the thread get their turn, which takes a look at all sockets and may
+/// wake another thread: about eight milliseconds.
+const STINT: usize = 16;
 
 /// With so many outboxes waiting for each writer that is at work, one more joins it: a single one gathers
 /// more in each outbox before it comes round again.
@@ -151,7 +155,7 @@ impl Writers {
                 () = self.more.notified() => {}
             }
             self.list.lock().busy += 1;
-            while self.write_slice() {
+            while (0..STINT).all(|_| self.write_slice()) {
                 tokio::task::yield_now().await;
             }
             self.rest();

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -134,10 +135,18 @@ impl Pipe for Outbound {
         self.gather.bytes()
     }
 
+    /// Asks the kernel at once, not the runtime first whether the kernel might refuse: to look that up costs a
+    /// cache miss for each socket, and most sockets have room. After a refusal the runtime has to see it, too,
+    /// or it would not wait for room.
     fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        match parts {
-            [part] => self.half.try_write(part),
-            parts => self.half.try_write_vectored(parts),
+        let socket = SockRef::from(self.half.as_ref());
+        let sent = match parts {
+            [part] => socket.send(part),
+            parts => socket.send_vectored(parts),
+        };
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.half.try_write_vectored(parts),
+            sent => sent,
         }
     }
 
