@@ -27,6 +27,7 @@ pub mod presence;
 // ---- floor 1: ground, from right to left
 pub mod config;
 pub mod model;
+pub mod outbound;
 pub mod redis_link;
 pub mod task;
 pub mod telemetry;

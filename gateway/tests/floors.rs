@@ -29,7 +29,7 @@ enum Floor {
 
 const GATEWAY: House = House {
     floors: &[
-        Floor::Stair(&["model", "config", "telemetry", "task", "redis_link"]),
+        Floor::Stair(&["model", "config", "telemetry", "task", "redis_link", "outbound"]),
         Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "codec"]),
         Floor::Flat(&["node"]),
         Floor::Flat(&["session", "api"]),
@@ -44,6 +44,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     // One door to Redis; `config` may check its URLs.
     ("redis", &["redis_link", "config"]),
     ("deadpool_redis", &["redis_link"]),
+    // One way of calling others.
+    ("reqwest", &["outbound"]),
     // HTTP ends at the edge.
     ("axum", &["server", "transport", "door"]),
     ("hyper", &["server", "transport", "door"]),
