@@ -1,7 +1,7 @@
 //! Starts the real binary with a configuration given as TOML, on free ports, and asks it things from
 //! outside: the API, the metrics, its memory. Ended on drop. Knows nothing of what is inside.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -212,8 +212,12 @@ fn launch(directory: &TempDir, listen: SocketAddr, internal: SocketAddr) -> Chil
         .unwrap()
 }
 
+/// Below the range from which the kernel takes ports for whoever connects: nobody gets it before the gateway
+/// listens there.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = std::iter::repeat_with(|| rand::random_range(10_000..30_000)).find(free).unwrap();
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 fn with_api_key(config: &str) -> String {

@@ -147,8 +147,11 @@ impl Drop for RedisServer {
     }
 }
 
+/// Below the range from which the kernel takes ports for whoever connects: nobody gets it before the server
+/// listens there.
 fn free_port() -> u16 {
-    StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    let free = |port: &u16| StdListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(10_000..30_000)).find(free).unwrap()
 }
 
 /// Passes TCP on to a port, until told to swallow: then it still accepts and nothing gets through, as if
