@@ -6,15 +6,21 @@
 //! script that numbers, stores and sends it ([`fanfare_proto::script::publish`]).
 
 mod failure;
+mod pipe;
+mod pipes;
+mod plain;
 mod prepare;
+mod resp;
 mod rules;
 mod send;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use fanfare_proto::keys::Keys;
-use redis::{AsyncConnectionConfig, RedisError};
+use fanfare_proto::rules::Rules;
+use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisError};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -22,10 +28,14 @@ use super::error::chain;
 use super::retry::{Pauses, random_key};
 use super::{BoxFuture, Fault, Message, Options, PublishError, Publisher, Receipt};
 use failure::Failure;
+use pipe::Door;
+use pipes::Pipes;
+use prepare::Moment;
 use rules::Keeper;
 use send::Sender;
 
-/// Calls that may be under way at the same time; more wait, up to their deadline.
+/// Calls that may be under way at the same time, of those that need PUBLISH only and of all others; more wait,
+/// up to their deadline.
 const CONNECTIONS_MAX: usize = 16;
 
 /// Messages that share a deadline: bounds what is built up before the first byte leaves.
@@ -36,7 +46,10 @@ const BATCH_MAX: usize = 512;
 /// Beyond what [`Publisher`] says: after a retryable error, what comes later in the same batch of 512 was
 /// not sent, or failed like it. So who tries the failed ones again, in their order, keeps the order.
 pub struct RedisPublisher {
+    /// For scripts, and for what is asked about the rules.
     pool: Pool,
+    /// For batches of which nothing is kept.
+    pipes: Pipes,
     keys: Keys,
     deadline: Duration,
     retries: u32,
@@ -85,7 +98,8 @@ impl RedisPublisher {
             .map_err(|error| PublishError::setup(chain(&error)))?;
         let keys = Keys::new(&options.prefix, db);
         let Options { deadline, retries, rules_ttl, .. } = options;
-        Ok(Self { pool, keys, deadline, retries, rules: Keeper::new(rules_ttl), address })
+        let pipes = Pipes::new(door(info)?, address.clone(), rules_ttl, CONNECTIONS_MAX);
+        Ok(Self { pool, pipes, keys, deadline, retries, rules: Keeper::new(rules_ttl), address })
     }
 
     /// At most [`BATCH_MAX`] messages, within one deadline.
@@ -110,28 +124,55 @@ impl RedisPublisher {
 
     /// Tries the open ones once. An error answers for those that are open still.
     async fn attempt(&self, jobs: &mut [Job], deadline: Instant) -> Result<(), PublishError> {
-        let connection = timeout_at(deadline, self.pool.get()).await.map_err(|_| self.late())?;
-        let mut connection = connection.map_err(|error| self.unreachable(error))?;
-        let done = timeout_at(deadline, self.rules.current(&mut connection, &self.keys, &self.address)).await;
-        let rules = match done {
-            Ok(Ok(rules)) => rules,
-            Ok(Err(failure)) => return Err(give_back(connection, failure)),
-            Err(_) => return Err(give_back(connection, Failure::broken(self.late()))),
+        let rules = match self.rules.fresh() {
+            Some(rules) => Some(rules),
+            None => self.read_rules(deadline).await?,
         };
+        if self.retries > 0 && rules.is_some() {
+            for job in jobs.iter_mut().filter(|job| job.answer.is_none()) {
+                job.key.get_or_insert_with(random_key);
+            }
+        }
+        let rules = rules.as_deref();
+        if !plain::are_plain(jobs, rules) {
+            return self.attempt_scripts(jobs, rules, deadline).await;
+        }
+        let sent = timeout_at(deadline, plain::send(&self.pipes, &self.keys, &self.address, jobs, rules)).await;
+        sent.map_err(|_| self.late())?.map_err(|failure| failure.error)
+    }
+
+    /// The same, if some of them need a script.
+    async fn attempt_scripts(
+        &self,
+        jobs: &mut [Job],
+        rules: Option<&Rules>,
+        deadline: Instant,
+    ) -> Result<(), PublishError> {
+        let mut connection = self.connection(deadline).await?;
+        let moment = Moment::now();
         let mut ready = Vec::with_capacity(jobs.len());
         for (index, job) in jobs.iter_mut().enumerate().filter(|(_, job)| job.answer.is_none()) {
-            if self.retries > 0 && job.key.is_none() && rules.is_some() {
-                job.key = Some(random_key());
-            }
-            match prepare::prepare(&job.message, job.key.as_deref(), rules.as_deref()) {
+            match prepare::prepare(&job.message, job.key.as_deref(), rules, &moment) {
                 Ok(message) => ready.push((index, message)),
                 Err(error) => job.answer = Some(Err(error)),
             }
         }
-        let common = rules.as_deref().map(|rules| rules.common).unwrap_or_default();
+        let common = rules.map(|rules| rules.common).unwrap_or_default();
         let mut sender = Sender { connection: &mut connection, keys: &self.keys, address: &self.address, deadline };
         let sent = sender.send(&ready, jobs, common).await;
         sent.map_err(|failure| give_back(connection, failure))
+    }
+
+    async fn read_rules(&self, deadline: Instant) -> Result<Option<Arc<Rules>>, PublishError> {
+        let mut connection = self.connection(deadline).await?;
+        let read = timeout_at(deadline, self.rules.current(&mut connection, &self.keys, &self.address)).await;
+        let read = read.unwrap_or_else(|_| Err(Failure::broken(self.late())));
+        read.map_err(|failure| give_back(connection, failure))
+    }
+
+    async fn connection(&self, deadline: Instant) -> Result<Connection, PublishError> {
+        let connection = timeout_at(deadline, self.pool.get()).await.map_err(|_| self.late())?;
+        connection.map_err(|error| self.unreachable(error))
     }
 
     fn unreachable(&self, error: deadpool_redis::PoolError) -> PublishError {
@@ -163,6 +204,15 @@ impl Publisher for RedisPublisher {
             }
         })
     }
+}
+
+/// What the URL says about the way in.
+fn door(info: &ConnectionInfo) -> Result<Door, PublishError> {
+    let ConnectionAddr::Tcp(host, port) = info.addr() else {
+        return Err(PublishError::setup("the URL has to begin with redis://"));
+    };
+    let (user, password) = (info.redis_settings().username(), info.redis_settings().password());
+    Ok(Door { host: host.clone(), port: *port, user: user.map(str::to_owned), password: password.map(str::to_owned) })
 }
 
 /// A connection that is of no more use does not go back to the pool.
