@@ -3,7 +3,9 @@
 //! that a gateway would have refused, nor past a history that a gateway would have kept.
 //!
 //! What goes out is an envelope of `fanfare_proto`: by PUBLISH where nothing is kept of it, else by the
-//! script that numbers, stores and sends it ([`fanfare_proto::script::publish`]).
+//! script that numbers, stores and sends it ([`fanfare_proto::script::publish`]). Batches that need PUBLISH only
+//! take a short road, over connections of their own (`plain`, `pipe`); all others go by the crate `redis`
+//! (`prepare`, `send`).
 
 mod failure;
 mod pipe;
@@ -68,6 +70,12 @@ struct Job {
     answer: Option<Result<Receipt, PublishError>>,
 }
 
+impl Job {
+    fn new(message: Message) -> Self {
+        Self { key: message.idempotency_key.clone(), message, sent: false, answer: None }
+    }
+}
+
 impl std::fmt::Debug for RedisPublisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedisPublisher").field("address", &self.address).field("keys", &self.keys).finish()
@@ -103,23 +111,20 @@ impl RedisPublisher {
     }
 
     /// At most [`BATCH_MAX`] messages, within one deadline.
-    async fn batch(&self, messages: Vec<Message>) -> Vec<Result<Receipt, PublishError>> {
+    async fn batch(&self, jobs: &mut [Job]) {
         let deadline = Instant::now() + self.deadline;
-        let open = |message: Message| Job { key: message.idempotency_key.clone(), message, sent: false, answer: None };
-        let mut jobs: Vec<Job> = messages.into_iter().map(open).collect();
         for (attempt, pause) in (0..=self.retries).zip(Pauses::new()) {
-            if let Err(error) = self.attempt(&mut jobs, deadline).await {
+            if let Err(error) = self.attempt(jobs, deadline).await {
                 for job in jobs.iter_mut().filter(|job| job.answer.is_none()) {
                     job.answer = Some(Err(error.clone()));
                 }
             }
-            if attempt == self.retries || Instant::now() + pause >= deadline || !reopen(&mut jobs) {
+            if attempt == self.retries || Instant::now() + pause >= deadline || !reopen(jobs) {
                 break;
             }
             debug!("trying again");
             tokio::time::sleep(pause).await;
         }
-        jobs.into_iter().map(|job| job.answer.unwrap_or_else(|| Err(self.late()))).collect()
     }
 
     /// Tries the open ones once. An error answers for those that are open still.
@@ -194,14 +199,14 @@ impl Publisher for RedisPublisher {
     fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Result<Receipt, PublishError>>> {
         Box::pin(async move {
             let mut answers = Vec::with_capacity(messages.len());
-            let mut messages = messages.into_iter();
-            loop {
-                let batch: Vec<_> = messages.by_ref().take(BATCH_MAX).collect();
-                if batch.is_empty() {
-                    return answers;
-                }
-                answers.extend(self.batch(batch).await);
+            let mut jobs: Vec<Job> = Vec::with_capacity(messages.len().min(BATCH_MAX));
+            let mut messages = messages.into_iter().map(Job::new).peekable();
+            while messages.peek().is_some() {
+                jobs.extend(messages.by_ref().take(BATCH_MAX));
+                self.batch(&mut jobs).await;
+                answers.extend(jobs.drain(..).map(|job| job.answer.unwrap_or_else(|| Err(self.late()))));
             }
+            answers
         })
     }
 }

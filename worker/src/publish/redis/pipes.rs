@@ -74,3 +74,79 @@ impl Lent<'_> {
         pipes.idle.lock().unwrap_or_else(PoisonError::into_inner).push(Idle { pipe, proven_at });
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{self, JoinHandle};
+
+    use super::*;
+
+    pub(in super::super) const PATIENCE: Duration = Duration::from_secs(30);
+    pub(in super::super) const PRIMARY: &[u8] = b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+
+    /// A connection to somebody who says this, one part for each thing that is asked, and then hangs up if it
+    /// is asked for more. Tells how often it was asked.
+    pub(in super::super) fn pipes(ttl: Duration, says: &'static [&'static [u8]]) -> (Pipes, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let side = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut asked = 0;
+            while socket.read(&mut [0; 1024]).unwrap() > 0 {
+                asked += 1;
+                match says.get(asked - 1) {
+                    Some(part) => socket.write_all(part).unwrap(),
+                    None => break,
+                }
+            }
+            asked
+        });
+        let door = Door { host: "127.0.0.1".to_owned(), port, user: None, password: None };
+        (Pipes::new(door, "there".to_owned(), ttl, 1), side)
+    }
+
+    async fn lend(pipes: &Pipes) -> Result<Lent<'_>, String> {
+        let lent = tokio::time::timeout(PATIENCE, pipes.lend()).await.expect("an answer");
+        lent.map_err(|failure| failure.error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_replica_is_found_out_also_later() {
+        const REPLICA: &[u8] = b"*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:0\r\n";
+        let (pipes, side) = pipes(Duration::ZERO, &[PRIMARY, REPLICA]);
+        lend(&pipes).await.unwrap_or_else(|error| panic!("{error}")).give_back();
+        let error = lend(&pipes).await.map(|_| ()).unwrap_err();
+        assert!(error.contains("replica") && error.contains("nothing was published"), "{error}");
+        assert!(pipes.idle().is_none(), "it is not kept");
+        assert_eq!(side.join().unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_was_asked_lately_is_believed() {
+        let (pipes, side) = pipes(PATIENCE, &[PRIMARY]);
+        for _ in 0..3 {
+            lend(&pipes).await.unwrap_or_else(|error| panic!("{error}")).give_back();
+        }
+        drop(pipes);
+        assert_eq!(side.join().unwrap(), 1, "asked once, over one connection");
+    }
+
+    #[tokio::test]
+    async fn one_who_may_not_ask_publishes() {
+        let (pipes, side) = pipes(PATIENCE, &[b"-NOPERM this user has no permissions to run the 'role' command\r\n"]);
+        assert!(lend(&pipes).await.is_ok());
+        drop(pipes);
+        assert_eq!(side.join().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_redis_is_told() {
+        let (pipes, side) = pipes(PATIENCE, &[b"HTTP/1.1 400 Bad Request\r\n\r\n"]);
+        let error = lend(&pipes).await.map(|_| ()).unwrap_err();
+        assert!(error.contains("there") && error.contains("something else than Redis"), "{error}");
+        side.join().unwrap();
+    }
+}

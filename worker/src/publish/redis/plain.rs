@@ -82,7 +82,42 @@ impl<'a> Names<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pipes::tests::{PATIENCE, PRIMARY, pipes};
+    use super::super::{Fault, Message, reopen};
     use super::*;
+
+    fn jobs(data: [&'static str; 3]) -> Vec<Job> {
+        data.map(|data| Job::new(Message::new("news", data))).into()
+    }
+
+    async fn send_all(says: &'static [&'static [u8]], jobs: &mut [Job]) -> Result<(), Failure> {
+        let (pipes, _side) = pipes(PATIENCE, says);
+        let keys = Keys::new("p", 0);
+        tokio::time::timeout(PATIENCE, send(&pipes, &keys, "there", jobs, None)).await.expect("an answer")
+    }
+
+    #[tokio::test]
+    async fn answers_are_counted_out_to_those_that_were_sent() {
+        let mut jobs = jobs(["1", "no json", "3"]);
+        send_all(&[PRIMARY, b":5\r\n:6\r\n"], &mut jobs).await.unwrap();
+        let gateways: Vec<_> = jobs.iter().map(|job| job.answer.as_ref().unwrap().as_ref().ok()).collect();
+        assert_eq!(
+            gateways.iter().map(|it| it.and_then(|it| it.gateways)).collect::<Vec<_>>(),
+            [Some(5), None, Some(6)]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_cut_off_is_not_tried_again_alone() {
+        let mut jobs = jobs(["1", "2", "3"]);
+        let failure = send_all(&[PRIMARY, b":5\r\n:x\r\n"], &mut jobs).await.unwrap_err();
+        assert!(failure.broken && failure.error.is_retryable() && failure.error.fault() == Fault::Broker);
+        assert!(jobs[0].answer.as_ref().unwrap().is_ok(), "it had its answer");
+        for job in open(&mut jobs) {
+            job.answer = Some(Err(failure.error.clone()));
+        }
+        assert!(!reopen(&mut jobs), "without keys nobody knows which of them have arrived");
+    }
 
     #[test]
     fn names_change_with_the_channel() {
