@@ -20,6 +20,9 @@ pub use schema::{
 /// The version that is written. Readers take this one and, once there is a second, the one before.
 pub const VERSION: u8 = 1;
 
+/// Bytes of the version and the kind.
+const HEAD: usize = 2;
+
 const PUBLICATION: u8 = b'p';
 const CONTROL: u8 = b'c';
 const MEMBERSHIP: u8 = b'm';
@@ -58,10 +61,10 @@ impl Envelope {
     /// # Errors
     /// When the bytes are no envelope of a known version.
     pub fn decode(mut bytes: Bytes) -> Result<Self, EnvelopeError> {
-        if bytes.len() < 2 {
+        if bytes.len() < HEAD {
             return Err(EnvelopeError::Short);
         }
-        let head = bytes.split_to(2);
+        let head = bytes.split_to(HEAD);
         match (head[0], head[1]) {
             (VERSION, PUBLICATION) => Ok(Self::Publication(Publication::decode(bytes)?)),
             (VERSION, MEMBERSHIP) => Ok(Self::Membership(Membership::decode(bytes)?)),
@@ -74,19 +77,34 @@ impl Envelope {
     /// Writes an envelope of the current version.
     #[must_use]
     pub fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(self.encoded_len());
+        self.encode_into(&mut bytes);
+        bytes.freeze()
+    }
+
+    /// How many bytes [`encode`](Self::encode) makes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        HEAD + match self {
+            Self::Publication(publication) => publication.encoded_len(),
+            Self::Membership(membership) => membership.encoded_len(),
+            Self::Control(control) => control.encoded_len(),
+        }
+    }
+
+    /// Appends what [`encode`](Self::encode) makes to a buffer that grows, as `Vec` and `BytesMut` do: for those
+    /// who gather many.
+    pub fn encode_into(&self, out: &mut impl BufMut) {
         match self {
-            Self::Publication(publication) => write(PUBLICATION, publication),
-            Self::Membership(membership) => write(MEMBERSHIP, membership),
-            Self::Control(control) => write(CONTROL, control),
+            Self::Publication(publication) => write(PUBLICATION, publication, out),
+            Self::Membership(membership) => write(MEMBERSHIP, membership, out),
+            Self::Control(control) => write(CONTROL, control, out),
         }
     }
 }
 
-fn write(kind: u8, message: &impl Message) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(2 + message.encoded_len());
-    bytes.put_u8(VERSION);
-    bytes.put_u8(kind);
-    // Cannot fail: BytesMut grows.
-    message.encode(&mut bytes).expect("a growing buffer has room");
-    bytes.freeze()
+fn write(kind: u8, message: &impl Message, out: &mut impl BufMut) {
+    out.put_u8(VERSION);
+    out.put_u8(kind);
+    message.encode(out).expect("a growing buffer has room");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fanfare_proto::envelope::{Envelope, Publication};
 use fanfare_proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, VERSION_EPOCH_BYTES_MAX};
 use fanfare_proto::name;
-use fanfare_proto::rules::{self, ChannelRules, Rules};
+use fanfare_proto::rules::{self, ChannelRules, History, Rules};
 use fanfare_proto::script::publish::Retention;
 
 use super::super::{Ack, Fault, Message, PublishError, Version, trace};
@@ -32,8 +32,69 @@ impl Ready {
     }
 }
 
+/// What all messages of a batch have in common: they are published at one time, by one caller.
+#[derive(Clone, Debug)]
+pub(super) struct Moment {
+    time_ms: i64,
+    /// Of the current span.
+    traceparent: Option<String>,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self { time_ms: now_ms(), traceparent: trace::current() }
+    }
+}
+
+/// Whether a PUBLISH does it, should the message be in order: nothing is kept of it.
+pub(super) fn is_plain(message: &Message, key: Option<&str>, rules: Option<&Rules>) -> bool {
+    let kept = || rules.and_then(|rules| rules.of(&message.channel)).is_some_and(|rules| rules.history.is_some());
+    key.is_none() && (message.skip_history || !kept())
+}
+
+/// Of a message that [is plain](is_plain): what goes out.
+pub(super) fn plain(message: &Message, rules: Option<&Rules>, moment: &Moment) -> Result<Envelope, PublishError> {
+    let checked = check(message, None, rules)?;
+    Ok(envelope(message, checked.data, checked.rules, moment))
+}
+
+/// Of any message: what goes out, and how.
+pub(super) fn prepare(
+    message: &Message,
+    key: Option<&str>,
+    rules: Option<&Rules>,
+    moment: &Moment,
+) -> Result<Ready, PublishError> {
+    let checked = check(message, key, rules)?;
+    let Checked { history, replicated, window_ms, .. } = checked;
+    let scripted = history.is_some() || key.is_some();
+    Ok(Ready {
+        channel: message.channel.clone(),
+        envelope: envelope(message, checked.data, checked.rules, moment).encode(),
+        retention: history.map(|history| Retention {
+            size: history.size,
+            ttl_ms: history.ttl_ms,
+            meta_ttl_ms: history.meta_ttl_ms,
+        }),
+        key: key.map(|key| (key.to_owned(), window_ms)),
+        version: message.version.clone(),
+        replicated,
+        // Only the script asks for it.
+        fresh_epoch: if scripted { format!("{:016x}", rand::random::<u64>()) } else { String::new() },
+    })
+}
+
+/// A message that may go out, and what the rules make of it.
+struct Checked {
+    data: Bytes,
+    rules: ChannelRules,
+    history: Option<History>,
+    replicated: bool,
+    window_ms: u64,
+}
+
 /// Applies the rules, and what gateways would refuse.
-pub(super) fn prepare(message: &Message, key: Option<&str>, rules: Option<&Rules>) -> Result<Ready, PublishError> {
+fn check(message: &Message, key: Option<&str>, rules: Option<&Rules>) -> Result<Checked, PublishError> {
     let refused = |text: String| Err(PublishError::message(text));
     if key.is_some_and(|key| !name::is_idempotency_key(key)) {
         return refused(format!("an idempotency key is 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes of printable ASCII"));
@@ -52,8 +113,8 @@ pub(super) fn prepare(message: &Message, key: Option<&str>, rules: Option<&Rules
             &fallback
         }
     };
-    let checked = known.check(&message.channel, message.data.clone());
-    let data = checked.map_err(|error| PublishError::message(error.to_string()))?;
+    let data = known.check(&message.channel, message.data.clone());
+    let data = data.map_err(|error| PublishError::message(error.to_string()))?;
     let of_channel = known.of(&message.channel).copied().unwrap_or_default();
     if rules.is_none() && (key.is_some() || message.version.is_some() || message.ack == Some(Ack::Replicated)) {
         return Err(without_rules());
@@ -69,34 +130,20 @@ pub(super) fn prepare(message: &Message, key: Option<&str>, rules: Option<&Rules
         Some(ack) => ack == Ack::Replicated,
         None => history.is_some() && of_channel.ack == rules::Ack::Replicated,
     };
-    let scripted = history.is_some() || key.is_some();
-    Ok(Ready {
-        channel: message.channel.clone(),
-        envelope: envelope(message, data, of_channel),
-        retention: history.map(|history| Retention {
-            size: history.size,
-            ttl_ms: history.ttl_ms,
-            meta_ttl_ms: history.meta_ttl_ms,
-        }),
-        key: key.map(|key| (key.to_owned(), known.common.idempotency_window_ms)),
-        version: message.version.clone(),
-        replicated,
-        // Only the script asks for it.
-        fresh_epoch: if scripted { format!("{:016x}", rand::random::<u64>()) } else { String::new() },
-    })
+    Ok(Checked { data, rules: of_channel, history, replicated, window_ms: known.common.idempotency_window_ms })
 }
 
-fn envelope(message: &Message, data: Bytes, rules: ChannelRules) -> Bytes {
-    let publication = Publication {
+fn envelope(message: &Message, data: Bytes, rules: ChannelRules, moment: &Moment) -> Envelope {
+    let traceparent = message.traceparent.as_ref().or(moment.traceparent.as_ref());
+    Envelope::Publication(Publication {
         data,
         tags: message.tags.clone(),
-        time_ms: now_ms(),
+        time_ms: moment.time_ms,
         exclude_client: message.exclude_client.clone().unwrap_or_default(),
-        traceparent: message.traceparent.clone().or_else(trace::current).unwrap_or_default(),
+        traceparent: traceparent.cloned().unwrap_or_default(),
         delta: message.delta || rules.delta_publish,
         ..Publication::default()
-    };
-    Envelope::Publication(publication).encode()
+    })
 }
 
 /// What was asked for cannot be had by the default rules, and to leave it out would break a promise.
@@ -123,7 +170,7 @@ fn now_ms() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_proto::rules::{CommonRules, History};
+    use fanfare_proto::rules::CommonRules;
 
     use super::*;
 
@@ -137,7 +184,7 @@ mod tests {
     }
 
     fn ready(message: &Message) -> Ready {
-        prepare(message, message.idempotency_key.as_deref(), Some(&rules())).unwrap()
+        prepare(message, message.idempotency_key.as_deref(), Some(&rules()), &Moment::now()).unwrap()
     }
 
     fn publication(ready: &Ready) -> Publication {
@@ -173,6 +220,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_plain_is_known_before_it_is_prepared() {
+        let (news, kept) = (Message::new("news", "1"), Message::new("kept:x", "1"));
+        for message in [
+            news.clone(),
+            kept.clone(),
+            Message { skip_history: true, ..kept.clone() },
+            Message { idempotency_key: Some("k".to_owned()), ..news.clone() },
+            Message { idempotency_key: Some("k".to_owned()), skip_history: true, ..kept },
+        ] {
+            let plain = is_plain(&message, message.idempotency_key.as_deref(), Some(&rules()));
+            assert_eq!(plain, ready(&message).is_plain(), "{message:?}");
+        }
+        assert!(is_plain(&Message::new("kept:x", "1"), None, None) && !is_plain(&news, Some("k"), None));
+    }
+
+    #[test]
+    fn both_roads_send_the_same_bytes() {
+        let moment = Moment { time_ms: 7, traceparent: Some("of the caller".to_owned()) };
+        let own = Message { traceparent: Some("its own".to_owned()), ..Message::new("news", "{\n}") };
+        for message in [own, Message { skip_history: true, ..Message::new("kept:x", "1").tag("a", "b") }] {
+            let plain = plain(&message, Some(&rules()), &moment).unwrap().encode();
+            assert_eq!(plain, prepare(&message, None, Some(&rules()), &moment).unwrap().envelope, "{message:?}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         let version = |number, epoch: &str| Some(Version { number, epoch: epoch.to_owned() });
         let (news, kept) = (Message::new("news", "1"), Message::new("kept:x", "1"));
@@ -187,7 +260,8 @@ mod tests {
             Message { idempotency_key: Some("a\r\nb".to_owned()), ..kept.clone() },
             Message { idempotency_key: Some("k".repeat(129)), ..kept.clone() },
         ] {
-            let error = prepare(&message, message.idempotency_key.as_deref(), Some(&rules())).unwrap_err();
+            let error =
+                prepare(&message, message.idempotency_key.as_deref(), Some(&rules()), &Moment::now()).unwrap_err();
             assert!(error.is_rejected() && error.fault() == Fault::Message, "{message:?}: {error}");
         }
     }
@@ -195,15 +269,15 @@ mod tests {
     #[test]
     fn without_rules_nothing_is_promised() {
         let news = Message::new("kept:x", "1");
-        assert!(prepare(&news, None, None).unwrap().is_plain());
-        assert!(prepare(&Message { ack: Some(Ack::Stored), ..news.clone() }, None, None).is_ok());
+        assert!(prepare(&news, None, None, &Moment::now()).unwrap().is_plain());
+        assert!(prepare(&Message { ack: Some(Ack::Stored), ..news.clone() }, None, None, &Moment::now()).is_ok());
         let version = Some(Version { number: 1, epoch: String::new() });
         for (message, key) in [
             (news.clone(), Some("k")),
             (Message { version, ..news.clone() }, None),
             (Message { ack: Some(Ack::Replicated), ..news.clone() }, None),
         ] {
-            let error = prepare(&message, key, None).unwrap_err();
+            let error = prepare(&message, key, None, &Moment::now()).unwrap_err();
             assert!(error.is_retryable() && error.fault() == Fault::Setup, "{error}");
         }
     }

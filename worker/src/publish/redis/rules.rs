@@ -35,6 +35,12 @@ impl Keeper {
         Self { ttl, held: Mutex::default() }
     }
 
+    /// The rules, if nobody has to be asked for them: they were read, and are not old yet.
+    pub(super) fn fresh(&self) -> Option<Arc<Rules>> {
+        // Who finds somebody reading waits in `current`.
+        self.held.try_lock().ok()?.fresh(self.ttl)
+    }
+
     /// The rules; none if there is no gateway that could have stored any. Callers wait for the one who
     /// reads, so that a burst reads once. Rules that cannot be understood stop publishing: guessing might
     /// break what they protect.
@@ -45,8 +51,8 @@ impl Keeper {
         address: &str,
     ) -> Result<Option<Arc<Rules>>, Failure> {
         let mut held = self.held.lock().await;
-        if held.rules.is_some() && held.read_at.is_some_and(|read_at| read_at.elapsed() < self.ttl) {
-            return Ok(held.rules.clone());
+        if let Some(rules) = held.fresh(self.ttl) {
+            return Ok(Some(rules));
         }
         let key = keys.rules();
         match read(connection, &key, address).await? {
@@ -74,6 +80,12 @@ impl Keeper {
             }
         }
         Ok(held.rules.clone())
+    }
+}
+
+impl Held {
+    fn fresh(&self, ttl: Duration) -> Option<Arc<Rules>> {
+        self.rules.clone().filter(|_| self.read_at.is_some_and(|read_at| read_at.elapsed() < ttl))
     }
 }
 
