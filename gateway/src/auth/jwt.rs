@@ -1,9 +1,8 @@
 //! A signed token's way to its payload (RFC 7515, compact form).
 //!
-//! jsonwebtoken does the cryptography and nothing else: its own claim checks read the machine's clock,
-//! pass over claims of types they do not expect unless told otherwise, and cannot tell `exp` from
-//! other faults in the order that we need. Splitting, header and claims are read here and in
-//! [`fanfare_proto::claims`], so that no default of the library decides whether a token is good.
+//! The signature is [`Key`](super::Key)'s affair. Splitting, header and claims are read here and in
+//! [`fanfare_proto::claims`], so that no default of a library decides whether a token is good: such libraries read the
+//! machine's clock, and pass over claims of types that they do not expect unless told otherwise.
 
 use std::sync::Arc;
 

@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use jsonwebtoken::DecodingKey;
 
-use crate::config::secret::Secret;
+use super::verify::Key;
 use crate::config::section::TokenConfig;
 use crate::config::section::auth::Algorithm;
 
@@ -41,31 +40,6 @@ pub enum KeyError {
     Unavailable,
 }
 
-/// A key that verifies signatures. Cloning shares it; `Debug` does not show it.
-#[derive(Clone)]
-pub struct Key(Arc<DecodingKey>);
-
-impl Key {
-    /// A shared secret, for the HS algorithms.
-    #[must_use]
-    pub fn hmac(secret: &Secret) -> Self {
-        Self(Arc::new(DecodingKey::from_secret(secret.expose().as_bytes())))
-    }
-
-    /// Whether `signature` (base64url) is this key's for `message`. Takes the same time wherever the
-    /// first difference is.
-    pub(super) fn verifies(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
-        // Errors are signatures that are no base64url and keys of another family.
-        jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.0, jose(algorithm)).unwrap_or(false)
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(***)")
-    }
-}
-
 /// The keys that a configuration section holds, if any. An empty secret is none: everyone knows it.
 pub(super) fn configured(config: &TokenConfig) -> Option<Arc<dyn KeySource>> {
     let secret = config.hmac_secret.as_ref().filter(|secret| !secret.expose().is_empty())?;
@@ -88,14 +62,17 @@ pub(super) fn named(name: &str) -> Option<Algorithm> {
         "HS256" => Some(Algorithm::Hs256),
         "HS384" => Some(Algorithm::Hs384),
         "HS512" => Some(Algorithm::Hs512),
+        "RS256" => Some(Algorithm::Rs256),
+        "RS384" => Some(Algorithm::Rs384),
+        "RS512" => Some(Algorithm::Rs512),
+        "PS256" => Some(Algorithm::Ps256),
+        "PS384" => Some(Algorithm::Ps384),
+        "PS512" => Some(Algorithm::Ps512),
+        "ES256" => Some(Algorithm::Es256),
+        "ES384" => Some(Algorithm::Es384),
+        "ES512" => Some(Algorithm::Es512),
+        // RFC 9864 calls it by its curve, the only one of EdDSA's that is taken.
+        "EdDSA" | "Ed25519" => Some(Algorithm::EdDsa),
         _ => None,
-    }
-}
-
-fn jose(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-    match algorithm {
-        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
-        Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
-        Algorithm::Hs512 => jsonwebtoken::Algorithm::HS512,
     }
 }

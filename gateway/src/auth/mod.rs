@@ -8,10 +8,14 @@
 //! decided by whoever asked.
 
 pub mod connect;
+mod jwk;
 pub mod jwt;
 pub mod key;
 pub mod mint;
+#[cfg(test)]
+mod signer;
 pub mod subscribe;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -20,8 +24,9 @@ use fanfare_proto::claims::{ClaimsError, Registered};
 use crate::config::section::AuthConfig;
 
 pub use connect::{ConnectionToken, ServerSub};
-pub use key::{Header, Key, KeyError, KeySource};
+pub use key::{Header, KeyError, KeySource};
 pub use subscribe::SubscriptionToken;
+pub use verify::{Key, KeyFault};
 
 use jwt::Verifier;
 
