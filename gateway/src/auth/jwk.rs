@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::key;
-use super::verify::{Curve, Key, KeyFault};
+use super::key::{Key, KeyFault};
+use crate::config::section::auth::{Algorithm, Family};
 
 /// Keys of one set. Issuers have a handful, and a few more while they rotate; reading thousands would hold up
 /// others.
@@ -58,7 +58,7 @@ pub(crate) enum JwkError {
     Algorithm,
     #[error("its secret has {0} bytes and can be guessed: take {SECRET_BYTES_MIN} random ones or more")]
     Secret(usize),
-    #[error("{0}")]
+    #[error("it {0}")]
     Fault(#[from] KeyFault),
 }
 
@@ -102,7 +102,9 @@ pub(crate) fn parse_key(json: &[u8]) -> Result<NamedKey, JwkError> {
     }
     let mut key = raw.key()?;
     if let Some(name) = &raw.alg {
-        key = key::named(name).and_then(|algorithm| key.only(algorithm)).ok_or(JwkError::Algorithm)?;
+        // RFC 9864 calls EdDSA by its curve.
+        let name = if name == "Ed25519" { Algorithm::EdDsa.name() } else { name };
+        key = Algorithm::named(name).and_then(|algorithm| key.only(algorithm)).ok_or(JwkError::Algorithm)?;
     }
     Ok(NamedKey { kid: raw.kid, key })
 }
@@ -132,12 +134,12 @@ impl RawKey {
             "RSA" => Ok(Key::rsa(&bytes("n", self.n.as_ref())?, &bytes("e", self.e.as_ref())?)?),
             "EC" => {
                 let curve = match self.crv.as_deref() {
-                    Some("P-256") => Curve::P256,
-                    Some("P-384") => Curve::P384,
-                    Some("P-521") => Curve::P521,
+                    Some("P-256") => Family::P256,
+                    Some("P-384") => Family::P384,
+                    Some("P-521") => Family::P521,
                     _ => return Err(JwkError::Curve),
                 };
-                Ok(Key::elliptic(curve, &bytes("x", self.x.as_ref())?, &bytes("y", self.y.as_ref())?)?)
+                Ok(Key::ec(curve, &bytes("x", self.x.as_ref())?, &bytes("y", self.y.as_ref())?)?)
             }
             "OKP" if self.crv.as_deref() == Some("Ed25519") => Ok(Key::ed25519(&bytes("x", self.x.as_ref())?)?),
             "OKP" => Err(JwkError::Curve),

@@ -12,7 +12,7 @@ use fanfare_proto::claims::Registered;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::key::{self, Header, KeyError, KeySource};
+use super::key::{Header, KeyError, KeySource};
 use super::{Refusal, TokenError};
 use crate::config::section::TokenConfig;
 use crate::config::section::auth::Algorithm;
@@ -57,7 +57,8 @@ impl Verifier {
             KeyError::Unknown => TokenError::Invalid(Refusal::Key),
             KeyError::Unavailable => TokenError::Unavailable,
         })?;
-        if !key.verifies(message, signature, header.algorithm) {
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::Signature)?;
+        if !key.verifies(message.as_bytes(), &signature, header.algorithm) {
             return Err(Refusal::Signature.into());
         }
         Ok(URL_SAFE_NO_PAD.decode(payload).map_err(|_| Refusal::Malformed)?)
@@ -81,7 +82,7 @@ impl Verifier {
             return Err(Refusal::Malformed);
         }
         let raw: RawHeader = serde_json::from_slice(&json).map_err(|_| Refusal::Malformed)?;
-        let algorithm = key::named(&raw.alg).filter(|algorithm| self.algorithms.contains(algorithm));
+        let algorithm = Algorithm::named(&raw.alg).filter(|algorithm| self.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Refusal::Algorithm)?;
         if raw.crit.is_some() { Err(Refusal::Critical) } else { Ok(Header { algorithm, kid: raw.kid }) }
     }

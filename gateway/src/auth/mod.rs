@@ -15,7 +15,6 @@ pub mod mint;
 #[cfg(test)]
 mod signer;
 pub mod subscribe;
-pub mod verify;
 
 use std::sync::Arc;
 
@@ -24,9 +23,8 @@ use fanfare_proto::claims::{ClaimsError, Registered};
 use crate::config::section::AuthConfig;
 
 pub use connect::{ConnectionToken, ServerSub};
-pub use key::{Header, KeyError, KeySource};
+pub use key::{Header, Key, KeyError, KeyFault, KeySource};
 pub use subscribe::SubscriptionToken;
-pub use verify::{Key, KeyFault};
 
 use jwt::Verifier;
 

@@ -12,28 +12,29 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::verify::Curve;
-use crate::config::section::auth::Algorithm;
+use crate::config::section::auth::{Algorithm, Family};
 
 /// A key pair.
 pub(super) enum Signer {
     Rsa(Box<RsaKeyPair>),
-    Elliptic(Curve, EcdsaKeyPair),
+    Ec(Family, EcdsaKeyPair),
     Edwards(Ed25519KeyPair),
 }
 
 impl Signer {
+    pub(super) const CURVES: [Family; 3] = [Family::P256, Family::P384, Family::P521];
+
     pub(super) fn rsa() -> Self {
         Self::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
     }
 
-    pub(super) fn elliptic(curve: Curve) -> Self {
+    pub(super) fn ec(curve: Family) -> Self {
         let algorithm = match curve {
-            Curve::P256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
-            Curve::P384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
-            Curve::P521 => &ECDSA_P521_SHA512_FIXED_SIGNING,
+            Family::P256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+            Family::P384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+            _ => &ECDSA_P521_SHA512_FIXED_SIGNING,
         };
-        Self::Elliptic(curve, EcdsaKeyPair::generate(algorithm).unwrap())
+        Self::Ec(curve, EcdsaKeyPair::generate(algorithm).unwrap())
     }
 
     pub(super) fn edwards() -> Self {
@@ -42,18 +43,16 @@ impl Signer {
 
     /// One of each kind.
     pub(super) fn all() -> Vec<Self> {
-        Curve::ALL.map(Self::elliptic).into_iter().chain([Self::rsa(), Self::edwards()]).collect()
+        Self::CURVES.map(Self::ec).into_iter().chain([Self::rsa(), Self::edwards()]).collect()
     }
 
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
-        use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        match self {
-            Self::Rsa(_) => vec![Rs256, Rs384, Rs512, Ps256, Ps384, Ps512],
-            Self::Elliptic(Curve::P256, _) => vec![Es256],
-            Self::Elliptic(Curve::P384, _) => vec![Es384],
-            Self::Elliptic(Curve::P521, _) => vec![Es512],
-            Self::Edwards(_) => vec![EdDsa],
-        }
+        let family = match self {
+            Self::Rsa(_) => Family::Rsa,
+            Self::Ec(curve, _) => *curve,
+            Self::Edwards(_) => Family::Ed25519,
+        };
+        family.algorithms().collect()
     }
 
     /// The public half, as published.
@@ -66,13 +65,13 @@ impl Signer {
                 let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
                 json!({"kty": "RSA", "kid": kid, "n": text(n), "e": text(e)})
             }
-            Self::Elliptic(curve, pair) => {
+            Self::Ec(curve, pair) => {
                 let point: EcPublicKeyUncompressedBin<'_> = pair.public_key().as_be_bytes().unwrap();
                 let (x, y) = point.as_ref()[1..].split_at(point.as_ref().len() / 2);
                 let curve = match curve {
-                    Curve::P256 => "P-256",
-                    Curve::P384 => "P-384",
-                    Curve::P521 => "P-521",
+                    Family::P256 => "P-256",
+                    Family::P384 => "P-384",
+                    _ => "P-521",
                 };
                 json!({"kty": "EC", "crv": curve, "kid": kid, "x": text(x), "y": text(y)})
             }
@@ -82,19 +81,18 @@ impl Signer {
         }
     }
 
-    /// The signature, in base64url.
-    pub(super) fn sign(&self, message: &str, algorithm: Algorithm) -> String {
+    /// The signature, as it is before base64url.
+    pub(super) fn sign(&self, message: &str, algorithm: Algorithm) -> Vec<u8> {
         let (random, message) = (SystemRandom::new(), message.as_bytes());
-        let signature = match self {
+        match self {
             Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(rsa_encoding(algorithm), &random, message, &mut signature).unwrap();
                 signature
             }
-            Self::Elliptic(_, pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::Ec(_, pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
             Self::Edwards(pair) => pair.sign(message).as_ref().to_vec(),
-        };
-        URL_SAFE_NO_PAD.encode(signature)
+        }
     }
 }
 
