@@ -9,6 +9,7 @@
 
 pub mod connect;
 mod jwk;
+pub mod jwks;
 pub mod jwt;
 pub mod key;
 pub mod mint;
