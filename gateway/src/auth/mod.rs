@@ -12,6 +12,7 @@ pub mod connect;
 pub mod explain;
 mod issuer;
 mod jwk;
+pub mod jwks;
 pub mod jwt;
 pub mod key;
 mod key_file;
