@@ -16,6 +16,7 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics.broker_dropped.get_or_create(&ReasonLabel { reason: "intake_full" }).inc();
     metrics.recoveries.get_or_create(&OutcomeLabel { outcome: "recovered" }).inc();
     metrics.heals.get_or_create(&OutcomeLabel { outcome: "healed" }).inc();
+    metrics.jwks_fetches.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
     metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::open }).inc();
     metrics.count_disconnect(3008);
     let text = metrics.encode().unwrap();

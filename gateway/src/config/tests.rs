@@ -10,6 +10,7 @@ use super::section::{BrokerUrl, DataFormat, LogFormat, TokenConfig};
 use super::*;
 use crate::model::ByteSize;
 
+mod auth;
 mod channels;
 mod printed;
 
@@ -175,20 +176,21 @@ fn the_later_layer_wins() {
 fn every_key_can_be_a_variable() {
     let environment: Vec<(String, String)> = SECTIONS
         .iter()
-        .filter(|section| section.path != "channel.namespace")
+        .filter(|section| raw::LISTS.iter().all(|(list, ..)| section.path != *list))
         .flat_map(|section| section.keys.iter().map(move |key| (section, key)))
         .map(|(section, key)| {
             let (Unset::Default(text) | Unset::Example(text)) = key.unset;
             let path = format!("{}.{}", section.path, key.name);
             (variable(&path), own(text))
         })
-        .chain([("FANFARE_CHANNEL__NAMESPACE".to_owned(), r#"[{"name":"chat"}]"#.to_owned())])
+        .chain(raw::LISTS.iter().map(|(list, _, example)| (variable(list), format!("[{example}]"))))
         .collect();
     let environment: Vec<(&str, &str)> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let loaded = good("", &environment);
     for (name, _) in &environment {
         let path = name.trim_start_matches("FANFARE_").to_lowercase().replace("__", ".");
-        let path = if path == "channel.namespace" { "channel.namespace[0].name".into() } else { path };
+        let is_list = raw::LISTS.iter().any(|(list, ..)| path == *list);
+        let path = if is_list { format!("{path}[0].name") } else { path };
         assert_eq!(loaded.settings.origin(&path), Some(&Origin::Variable((*name).to_owned())), "{path}");
     }
     assert_eq!(loaded.config.server.node_name, "gateway-1");
@@ -348,7 +350,8 @@ fn wrong_values_in_the_file() {
         ),
         (
             "auth.token.algorithms = [\"none\"]",
-            "auth.token.algorithms (gateway.toml:1): \"none\" in the list is not \"HS256\", \"HS384\" or \"HS512\"",
+            "auth.token.algorithms (gateway.toml:1): \"none\" in the list is not \"HS256\", \"HS384\", \"HS512\", the same \
+             with \"RS\", \"PS\" and \"ES\", or \"EdDSA\"",
         ),
         ("auth.token.audience = \"\"", "auth.token.audience (gateway.toml:1): is empty: leave it out instead"),
         ("auth.token.hmac_secret = 12345", "auth.token.hmac_secret (gateway.toml:1): is not a text"),
