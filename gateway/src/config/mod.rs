@@ -13,6 +13,7 @@ mod machine;
 pub mod manual;
 pub mod print;
 mod problem;
+mod rate;
 mod raw;
 pub mod secret;
 pub mod section;
@@ -27,8 +28,8 @@ pub use raw::SECTIONS;
 pub use settings::{Origin, Settings};
 
 use section::{
-    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, PresenceConfig, ServerConfig,
-    ShutdownConfig, TelemetryConfig,
+    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, LimitConfig, PresenceConfig,
+    ServerConfig, ShutdownConfig, TelemetryConfig,
 };
 
 /// The whole configuration, checked.
@@ -50,6 +51,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The server API.
     pub api: ApiConfig,
+    /// How much anyone may ask for.
+    pub limit: LimitConfig,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// How a node goes down.

@@ -17,6 +17,7 @@ use crate::config::value::Value;
 use crate::model::ByteSize;
 
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
+pub(crate) use limit::{RawConnectionLimit, RawLimit, RawUserLimit};
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
@@ -31,6 +32,9 @@ pub const SECTIONS: &[Section] = &[
     RawChannelOptions::MANUAL,
     RawNamespaceName::MANUAL,
     RawApi::MANUAL,
+    RawLimit::MANUAL,
+    RawConnectionLimit::MANUAL,
+    RawUserLimit::MANUAL,
     RawHistory::MANUAL,
     RawPresence::MANUAL,
     RawBroker::MANUAL,
@@ -49,6 +53,9 @@ pub(crate) struct Raw {
     pub(crate) channel_default: RawChannelOptions,
     pub(crate) namespaces: Vec<RawNamespace>,
     pub(crate) api: RawApi,
+    pub(crate) limit: RawLimit,
+    pub(crate) connection_limit: RawConnectionLimit,
+    pub(crate) user_limit: RawUserLimit,
     pub(crate) history: RawHistory,
     pub(crate) presence: RawPresence,
     pub(crate) broker: RawBroker,
@@ -76,6 +83,9 @@ impl Raw {
             channel_default: RawChannelOptions::read(reader, "channel.default"),
             namespaces: read_namespaces(reader),
             api: RawApi::read(reader, "api"),
+            limit: RawLimit::read(reader, "limit"),
+            connection_limit: RawConnectionLimit::read(reader, "limit.connection"),
+            user_limit: RawUserLimit::read(reader, "limit.user"),
             history: RawHistory::read(reader, "history"),
             presence: RawPresence::read(reader, "presence"),
             broker: RawBroker::read(reader, "broker"),
@@ -164,6 +174,7 @@ macro_rules! section {
 
 // Below the macros, which it uses.
 mod channel;
+mod limit;
 
 section! {
     /// Listeners, and what a connection may cost before it is one.

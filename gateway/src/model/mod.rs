@@ -8,6 +8,7 @@ pub mod directive;
 pub mod event;
 pub mod id;
 pub mod publication;
+pub mod rate;
 pub mod retained;
 pub mod size;
 pub mod time;

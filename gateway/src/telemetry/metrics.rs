@@ -73,6 +73,11 @@ metrics! {
     presence_resyncs: Counter = counter, "Times that this node entered all its members again";
     /// By outcome: `ok`, `error`, `unauthorized`.
     api_requests: Family<OutcomeLabel, Counter> = family, "Requests to the server API";
+    /// By limit: the words of the module `limit`.
+    limited: Family<LimitLabel, Counter> = family, "Connections and commands refused because of a limit";
+    connects_waiting: Gauge = gauge, "Clients that wait for their turn to connect";
+    limit_cluster_misses: Counter = counter,
+        "Commands whose rate was counted on this node alone, because Redis did not answer";
     /// Each is a bug.
     task_panics: Counter = counter, "Tasks that ended in a panic";
 }
@@ -131,6 +136,13 @@ pub struct CodeLabel {
 pub struct ReasonLabel {
     /// The word.
     pub reason: &'static str,
+}
+
+/// Label `limit`: a word from a closed list in the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// The word.
+    pub limit: &'static str,
 }
 
 /// Label `outcome`: a word from a closed list in the code.
