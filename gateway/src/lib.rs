@@ -23,6 +23,7 @@ pub mod broker;
 pub mod channel;
 pub mod codec;
 pub mod hub;
+pub mod limit;
 pub mod presence;
 // ---- floor 1: ground, from right to left
 pub mod config;

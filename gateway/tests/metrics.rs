@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use fanfare_gateway::telemetry::Metrics;
-use fanfare_gateway::telemetry::metrics::{Cause, CauseLabel, CodeLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel};
+use fanfare_gateway::telemetry::metrics::{
+    Cause, CauseLabel, CodeLabel, LimitLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel,
+};
 
 #[test]
 fn the_page_lists_every_metric_and_no_other() {
@@ -18,6 +20,7 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics.heals.get_or_create(&OutcomeLabel { outcome: "healed" }).inc();
     metrics.jwks_fetches.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
     metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::open }).inc();
+    metrics.limited.get_or_create(&LimitLabel { limit: "channels" }).inc();
     metrics.count_disconnect(3008);
     let text = metrics.encode().unwrap();
     let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();

@@ -110,6 +110,16 @@ impl Keys {
         format!("{}:holder:{holder}:reaped", self.prefix)
     }
 
+    /// String with a TTL: when a user's bucket of this kind of command will be full again
+    /// ([`crate::script::RATE`]).
+    #[must_use]
+    pub fn rate(&self, kind: &str, user: &str) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + kind.len() + user.len() + 9);
+        let _ = write!(name, "{}:rate:{kind}:", self.prefix);
+        push_tag(&mut name, user);
+        name
+    }
+
     fn of_channel(&self, kind: &str, channel: &str) -> String {
         let mut name = String::with_capacity(self.prefix.len() + kind.len() + channel.len() + 4);
         let _ = write!(name, "{}:{kind}:", self.prefix);
@@ -211,6 +221,7 @@ mod tests {
         assert_eq!(keys.node("n1"), "fanfare:node:n1");
         assert_eq!(keys.node_channels("n1"), "fanfare:node:n1:channels");
         assert_eq!(keys.node_channels_next("n1"), "fanfare:node:n1:channels:next");
+        assert_eq!(keys.rate("publishes", "u{1}"), "fanfare:rate:publishes:{u%7B1%7D}");
         assert_eq!(keys.rules(), "fanfare:rules");
         assert_eq!(keys.dev_secrets(), "fanfare:dev:secrets");
     }

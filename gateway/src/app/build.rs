@@ -19,6 +19,8 @@ use crate::config::Config;
 use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataFormat, HistoryConfig, PublishAck};
 use crate::door;
 use crate::hub::Hub;
+use crate::limit::Limits;
+use crate::limit::cluster::{Ledger, RedisLedger};
 use crate::model::time::{Clock, SystemClock, millis};
 use crate::model::wire::Encode;
 use crate::model::{ByteSize, NodeId};
@@ -82,8 +84,12 @@ impl Ground {
 impl App {
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> anyhow::Result<Self> {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
-        let Joint { broker, bus, roster, presence, events, redis: _ } = joint;
+        let Joint { broker, bus, roster, presence, events, redis } = joint;
         let auth = Arc::new(keys::auth(&config.auth, &back, &clock, &metrics)?);
+        let ledger = redis
+            .map(|redis| Arc::new(RedisLedger::new(Arc::clone(redis.link()), redis.keys().clone())) as Arc<dyn Ledger>);
+        let limits = Limits::new(&config.limit, ledger, Arc::clone(&clock), Arc::clone(&metrics));
+        back.spawn_essential("turns", Arc::clone(&limits).run(back.stop()));
         let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
         let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
         let encoders: [Arc<dyn Encode>; 2] = [json.clone(), protobuf.clone()];
@@ -109,8 +115,13 @@ impl App {
             patience: config.broker.command_timeout,
         });
         node.start(events, &back);
-        let sessions =
-            Arc::new(session::Shared::new(Arc::clone(&node), auth, config.client.clone(), Wheel::new(clock)));
+        let sessions = Arc::new(session::Shared::new(
+            Arc::clone(&node),
+            auth,
+            config.client.clone(),
+            limits,
+            Wheel::new(clock),
+        ));
         let api = Arc::new(Api::new(node));
         Ok(Self { config, front, back, sessions, api, json, protobuf })
     }

@@ -5,6 +5,7 @@ mod auth;
 mod channel;
 mod client;
 mod history;
+mod limit;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(crate) fn check(
         channel,
         history: checker.history(&raw.history),
         presence: checker.presence(&raw.presence),
+        limit: checker.limit(&raw.limit, &raw.connection_limit, &raw.user_limit, &raw.broker.url),
         broker: checker.broker(raw.broker),
         auth,
         api: checker.api(raw.api),

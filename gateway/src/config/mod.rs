@@ -14,6 +14,7 @@ pub mod manual;
 pub(crate) mod moment;
 pub mod print;
 mod problem;
+mod rate;
 mod raw;
 pub mod secret;
 pub mod section;
@@ -28,8 +29,8 @@ pub use raw::SECTIONS;
 pub use settings::{Origin, Settings};
 
 use section::{
-    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, PresenceConfig, ServerConfig,
-    ShutdownConfig, TelemetryConfig,
+    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, LimitConfig, PresenceConfig,
+    ServerConfig, ShutdownConfig, TelemetryConfig,
 };
 
 /// The whole configuration, checked.
@@ -51,6 +52,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The server API.
     pub api: ApiConfig,
+    /// How much anyone may ask for.
+    pub limit: LimitConfig,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// How a node goes down.

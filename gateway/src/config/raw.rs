@@ -17,6 +17,7 @@ use crate::model::ByteSize;
 
 pub(crate) use auth::{RawIssuer, RawSubscriptionToken, RawToken};
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
+pub(crate) use limit::{RawConnectionLimit, RawLimit, RawUserLimit};
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
@@ -41,6 +42,9 @@ pub const SECTIONS: &[Section] = &[
     RawChannelOptions::MANUAL,
     RawNamespaceName::MANUAL,
     RawApi::MANUAL,
+    RawLimit::MANUAL,
+    RawConnectionLimit::MANUAL,
+    RawUserLimit::MANUAL,
     RawHistory::MANUAL,
     RawPresence::MANUAL,
     RawBroker::MANUAL,
@@ -61,6 +65,9 @@ pub(crate) struct Raw {
     pub(crate) channel_default: RawChannelOptions,
     pub(crate) namespaces: Vec<RawNamespace>,
     pub(crate) api: RawApi,
+    pub(crate) limit: RawLimit,
+    pub(crate) connection_limit: RawConnectionLimit,
+    pub(crate) user_limit: RawUserLimit,
     pub(crate) history: RawHistory,
     pub(crate) presence: RawPresence,
     pub(crate) broker: RawBroker,
@@ -89,6 +96,9 @@ impl Raw {
             channel_default: RawChannelOptions::read(reader, "channel.default"),
             namespaces: read_namespaces(reader),
             api: RawApi::read(reader, "api"),
+            limit: RawLimit::read(reader, "limit"),
+            connection_limit: RawConnectionLimit::read(reader, "limit.connection"),
+            user_limit: RawUserLimit::read(reader, "limit.user"),
             history: RawHistory::read(reader, "history"),
             presence: RawPresence::read(reader, "presence"),
             broker: RawBroker::read(reader, "broker"),
@@ -191,6 +201,7 @@ macro_rules! section {
 // Below the macros, which they use.
 mod auth;
 mod channel;
+mod limit;
 
 section! {
     /// Listeners, and what a connection may cost before it is one.

@@ -12,6 +12,7 @@ use crate::model::ByteSize;
 
 mod auth;
 mod channels;
+mod limits;
 mod printed;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -74,7 +75,7 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown } =
+    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown, limit } =
         good("", &[]).config;
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
@@ -109,6 +110,7 @@ fn defaults_of_serve() {
     assert_eq!((telemetry.log_level.as_str(), telemetry.log_format), ("info", LogFormat::Text));
     assert_eq!((telemetry.otlp_endpoint, telemetry.sample_ratio), (None, 0.0));
     assert_eq!((shutdown.ready_delay, shutdown.drain, shutdown.timeout), (s(5), s(10), s(30)));
+    limits::are_the_defaults(&limit);
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod event;
 pub mod id;
 pub mod overrides;
 pub mod publication;
+pub mod rate;
 pub mod retained;
 pub mod size;
 pub mod time;

@@ -22,7 +22,7 @@ use crate::channel::Rules;
 use crate::config::section::{HistoryConfig, PresenceConfig};
 use crate::hub::{Hub, Member};
 use crate::model::time::Clock;
-use crate::model::{ByteSize, ConnectionId, NodeId};
+use crate::model::{ByteSize, ChannelName, ConnectionId, NodeId};
 use crate::presence::Presence;
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -132,6 +132,12 @@ impl Node {
     #[must_use]
     pub fn broker_health(&self) -> Health {
         self.parts.broker.health()
+    }
+
+    /// Whether anybody on this node listens to the channel.
+    #[must_use]
+    pub fn has_listeners(&self, channel: &ChannelName) -> bool {
+        self.parts.hub.has(channel)
     }
 
     /// Everyone on this node.

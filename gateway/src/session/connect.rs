@@ -32,6 +32,7 @@ impl Session {
     async fn try_connect(&mut self, id: u32, connect: &Connect) -> Result<(), Refusal> {
         let token = self.identify(&connect.token).await?;
         let subs = self.server_subscriptions(&token)?;
+        let allowance = self.enter(&token.user)?;
         // Orders reach it from now on: a ban that comes while its channels are subscribed is not missed.
         self.shared.node.enter(Member {
             connection: self.connection,
@@ -44,6 +45,7 @@ impl Session {
             info: token.info,
             expires_at: token.expires_at,
             subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
+            allowance,
         }));
         match self.join_all(&subs, &connect.subs).await {
             Ok(standings) => self.welcome(id, token.expires_at, subs, standings),

@@ -18,6 +18,7 @@ impl Session {
         let standing = self.standing_on(&channel)?;
         let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
         permission::history(asker, &channel, options, standing).into_result()?;
+        self.spend_on_name(&channel).await?;
         let page = shared.node.history(&channel, query, shared.node.page_size()).await.map_err(|error| {
             tracing::debug!(%error, "no history for a client");
             error.code()

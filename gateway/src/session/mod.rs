@@ -6,6 +6,7 @@
 mod connect;
 pub mod heartbeat;
 mod history;
+mod limit;
 mod obey;
 mod presence;
 mod publish;
@@ -24,6 +25,7 @@ use crate::auth::Auth;
 use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
 use crate::hub::{Outbox, OutboxReader, Pipe};
+use crate::limit::Limits;
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
@@ -44,6 +46,8 @@ pub struct Shared {
     pub auth: Arc<Auth>,
     /// Limits and habits.
     pub config: ClientConfig,
+    /// How much anyone may ask for.
+    pub limits: Arc<Limits>,
     /// Wakes sessions at their deadlines.
     pub wheel: Arc<Wheel>,
     /// The node goes down: sessions that have not connected yet will not.
@@ -136,6 +140,9 @@ impl Session {
     /// The session must be dropped if the future is.
     pub async fn handle(&mut self, command: Command) -> Flow {
         let id = command.id;
+        if let Err(refusal) = self.spend_on(&command.ask).await {
+            return self.turn_down(id, refusal);
+        }
         let done = match (&self.state, command.ask) {
             (State::Fresh, Ask::Connect(_)) if self.shared.is_ending() => Err(CloseCode::Shutdown.into()),
             (State::Fresh, Ask::Connect(connect)) => Box::pin(self.connect(id, connect)).await,
@@ -255,8 +262,8 @@ impl Drop for Session {
 impl Shared {
     /// Joins the parts.
     #[must_use]
-    pub fn new(node: Arc<Node>, auth: Arc<Auth>, config: ClientConfig, wheel: Arc<Wheel>) -> Self {
-        Self { node, auth, config, wheel, ending: AtomicBool::new(false) }
+    pub fn new(node: Arc<Node>, auth: Arc<Auth>, config: ClientConfig, limits: Arc<Limits>, wheel: Arc<Wheel>) -> Self {
+        Self { node, auth, config, limits, wheel, ending: AtomicBool::new(false) }
     }
 
     /// The node goes down: sessions that have not said who they are end now. Those that have are members

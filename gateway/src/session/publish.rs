@@ -32,6 +32,7 @@ impl Session {
             DataFormat::Binary => data,
         };
         let channel_info = subscription.map(|subscription| subscription.info.clone()).unwrap_or_default();
+        self.spend_on_name(&channel).await?;
         let info = self.info(&channel_info)?;
         let publication = Publication {
             data,

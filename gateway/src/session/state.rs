@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Shared;
+use crate::limit::Allowance;
 use crate::model::{ChannelName, Overrides, UserId};
 
 /// Fresh -> Live, or Fresh -> Refused; both end with the connection.
@@ -27,6 +28,8 @@ pub(super) struct Live {
     /// When the connection token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
     pub(super) subscriptions: Subscriptions,
+    /// What it may still do; none where nothing is counted.
+    pub(super) allowance: Option<Box<Allowance>>,
 }
 
 /// What is kept of one subscription.

@@ -34,6 +34,9 @@ impl Session {
             token => Some(self.verify_for(&channel, token).await?),
         };
         self.permit(&channel, if token.is_some() { Grant::Token } else { Grant::None })?;
+        if token.is_none() {
+            self.open_by_name(&channel).await?;
+        }
         let expires_at = token.as_ref().and_then(|token| token.expires_at);
         let (info, data, overrides) = token.map(|token| (token.info, token.data, token.overrides)).unwrap_or_default();
         let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));

@@ -78,6 +78,11 @@ metrics! {
     jwks_fetches: Family<OutcomeLabel, Counter> = family, "Fetches of key sets";
     jwks_stale: Gauge = gauge, "Key sets whose last fetch has failed and that are used as they were";
     jwks_missing: Gauge = gauge, "Key sets of which there are no keys to use: tokens of their issuers are put off";
+    /// By limit: the words of the module `limit`.
+    limited: Family<LimitLabel, Counter> = family, "Connections and commands refused because of a limit";
+    connects_waiting: Gauge = gauge, "Clients that wait for their turn to connect";
+    limit_cluster_misses: Counter = counter,
+        "Commands whose rate was counted on this node alone, because Redis did not answer";
     /// Each is a bug.
     task_panics: Counter = counter, "Tasks that ended in a panic";
 }
@@ -136,6 +141,13 @@ pub struct CodeLabel {
 pub struct ReasonLabel {
     /// The word.
     pub reason: &'static str,
+}
+
+/// Label `limit`: a word from a closed list in the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// The word.
+    pub limit: &'static str,
 }
 
 /// Label `outcome`: a word from a closed list in the code.

@@ -17,6 +17,10 @@ use bytes::{Bytes, BytesMut};
 /// Answers the [`LogId`] as text.
 pub const CONTROL: &str = include_str!("control.lua");
 
+/// Takes from a rate that nodes share. Key and arguments are listed in the script's head; the key is
+/// [`crate::keys::Keys::rate`].
+pub const RATE: &str = include_str!("rate.lua");
+
 /// About how many orders the control log keeps.
 pub const CONTROL_LOG_MAX: u64 = 10_000;
 

@@ -4,6 +4,7 @@
 mod frame;
 mod inbound;
 mod link;
+mod turned_away;
 mod upgrade;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use axum::response::Response;
 use super::client::Client;
 use super::drive::{Connection, Ended};
 use crate::codec::Codec;
+use crate::limit::Admitted;
 use crate::model::ByteSize;
 use crate::session::{self, Session};
 use crate::task::Tasks;
@@ -63,6 +65,13 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
         Ok(upgrade) => upgrade,
         Err(refusal) => return refusal,
     };
+    let address = turned_away::address(&request);
+    // It may have to wait, and what it has sent need not.
+    drop(request);
+    let admitted = match door.shared.limits.admit(address).await {
+        Ok(admitted) => admitted,
+        Err(over) => return turned_away::answer(over),
+    };
     let response = upgrade.response();
     let tasks = door.tasks.clone();
     let metrics = Arc::clone(door.shared.node.metrics());
@@ -70,9 +79,9 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     let opening = Box::pin(open(door, upgrade, codec, token));
     tasks.spawn("connection", async move {
         let Some(mut connection) = opening.await else { return };
-        let open = Open::count(metrics);
+        let open = Open::count(metrics, admitted);
         if let Ended::Closed(close) = connection.run().await {
-            open.0.count_disconnect(close.code);
+            open.metrics.count_disconnect(close.code);
             tracing::debug!(code = close.code, reason = %close.reason, "closed a connection");
         }
     });
@@ -91,18 +100,21 @@ async fn open(
 }
 
 /// Counts a socket as open for as long as it lives, however its task ends.
-struct Open(Arc<Metrics>);
+struct Open {
+    metrics: Arc<Metrics>,
+    _admitted: Admitted,
+}
 
 impl Open {
-    fn count(metrics: Arc<Metrics>) -> Self {
+    fn count(metrics: Arc<Metrics>, admitted: Admitted) -> Self {
         metrics.sockets.inc();
-        Self(metrics)
+        Self { metrics, _admitted: admitted }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.sockets.dec();
+        self.metrics.sockets.dec();
     }
 }
 
