@@ -4,6 +4,7 @@
 mod channel;
 mod client;
 mod history;
+mod server;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::config::load::{Purpose, Sources};
 use crate::config::manual::variable;
 use crate::config::problem::Problem;
 use crate::config::raw::{
-    Raw, RawApi, RawBroker, RawClient, RawServer, RawShutdown, RawSubscriptionToken, RawTelemetry, RawToken,
+    Raw, RawApi, RawBroker, RawClient, RawServer, RawShutdown, RawSubscriptionToken, RawTelemetry, RawTls, RawToken,
 };
 use crate::config::secret::Secret;
 use crate::config::section::{
@@ -55,7 +56,7 @@ pub(crate) fn check(
     checker.replicas(&raw);
     let channel = checker.channel(&raw.channel_default, raw.namespaces);
     Config {
-        server: checker.server(raw.server),
+        server: checker.server(raw.server, raw.tls),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,
         history: checker.history(&raw.history),
@@ -107,7 +108,8 @@ impl Checker<'_> {
         }
     }
 
-    fn server(&mut self, raw: RawServer) -> ServerConfig {
+    fn server(&mut self, raw: RawServer, tls: RawTls) -> ServerConfig {
+        self.proxies(&raw);
         let (public, internal) = (raw.listen, raw.internal_listen);
         let same_ip = public.ip() == internal.ip() || public.ip().is_unspecified() || internal.ip().is_unspecified();
         if public.port() != 0 && public.port() == internal.port() && same_ip {
@@ -131,6 +133,10 @@ impl Checker<'_> {
             header_size_limit: raw.header_size_limit,
             read_buffer: raw.read_buffer,
             write_buffer: raw.write_buffer,
+            trusted_proxies: raw.trusted_proxies,
+            client_address_header: raw.client_address_header,
+            proxy_protocol: raw.proxy_protocol,
+            tls: self.tls(tls),
         }
     }
 

@@ -73,6 +73,11 @@ metrics! {
     presence_resyncs: Counter = counter, "Times that this node entered all its members again";
     /// By outcome: `ok`, `error`, `unauthorized`.
     api_requests: Family<OutcomeLabel, Counter> = family, "Requests to the server API";
+    /// By reason: `proxy_header` (none came, or a bad one), `untrusted_proxy` (it came from elsewhere),
+    /// `tls` (the handshake failed), `tls_timeout` (it took too long).
+    refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before their first request";
+    /// By outcome: `ok`, `error` (the one before stays).
+    certificate_reloads: Family<OutcomeLabel, Counter> = family, "Times that the certificate was read again";
     /// Each is a bug.
     task_panics: Counter = counter, "Tasks that ended in a panic";
 }

@@ -10,6 +10,7 @@ pub mod presence;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 
 pub use api::ApiConfig;
 pub use auth::{AuthConfig, TokenConfig};
@@ -20,6 +21,7 @@ pub use channel::{
 pub use client::{ClientConfig, PersonalChannel};
 pub use history::HistoryConfig;
 pub use presence::PresenceConfig;
-pub use server::ServerConfig;
+pub use server::{AddressHeader, ProxyProtocol, ServerConfig};
 pub use shutdown::ShutdownConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use tls::{TlsConfig, TlsVersion};
