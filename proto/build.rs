@@ -7,12 +7,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut schemas = protox::Compiler::new(["schema"])?;
     schemas.open_files(["client.proto", "envelope.proto"])?;
     let mut config = Config::new();
-    config.bytes(["."]).btree_map(["."]);
+    config.bytes(["."]).btree_map(["."]).skip_debug(WITH_TOKENS);
     derive_json(&mut config, &schemas.descriptor_pool());
     config.compile_fds(schemas.file_descriptor_set())?;
     println!("cargo::rerun-if-changed=schema");
     Ok(())
 }
+
+/// Messages that hold tokens: `centrifuge::masked` shows them without.
+const WITH_TOKENS: [&str; 4] = [
+    ".fanfare.client.ConnectRequest",
+    ".fanfare.client.SubscribeRequest",
+    ".fanfare.client.RefreshRequest",
+    ".fanfare.client.SubRefreshRequest",
+];
 
 /// The client protocol has a JSON form with the schema's names; `centrifuge::json::field` has its rules.
 fn derive_json(config: &mut Config, schemas: &DescriptorPool) {

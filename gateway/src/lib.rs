@@ -7,6 +7,7 @@
 // ---- floor 7: roof
 pub mod app;
 pub mod cli;
+pub mod fuzz;
 // ---- floor 6: doors house
 pub mod server;
 // ---- floor 5: edge

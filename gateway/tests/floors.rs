@@ -35,7 +35,7 @@ const GATEWAY: House = House {
         Floor::Flat(&["session", "api"]),
         Floor::Flat(&["transport", "door"]),
         Floor::Flat(&["server"]),
-        Floor::Stair(&["app", "cli"]),
+        Floor::Stair(&["app", "cli", "fuzz"]),
     ],
 };
 
@@ -53,6 +53,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("http_body_util", &["server", "transport", "door"]),
     ("tower", &["server", "transport", "door"]),
     ("tokio_tungstenite", &["transport"]),
+    ("rustls", &["server", "transport"]),
+    ("tokio_rustls", &["server", "transport"]),
     // Tokens are one module's business.
     ("jsonwebtoken", &["auth"]),
     // A chain of causes as text is for people at a terminal.

@@ -28,8 +28,11 @@ use crate::node::{LeaseConfig, Node, Parts};
 use crate::presence::Presence;
 use crate::presence::memory::{MemoryPresence, Tell};
 use crate::presence::redis::{RedisPresence, Surroundings};
+use crate::server::client_address::Proxies;
+use crate::server::cors::Credentials;
 use crate::server::origin::AllowedOrigins;
-use crate::server::{Gate, listener};
+use crate::server::tls::Tls;
+use crate::server::{Entrance, Gate, listener};
 use crate::session::{self, heartbeat::Wheel};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -115,13 +118,8 @@ impl App {
             patience: config.broker.command_timeout,
         });
         node.start(events, &back);
-        let sessions = Arc::new(session::Shared::new(
-            Arc::clone(&node),
-            auth,
-            config.client.clone(),
-            limits,
-            Wheel::new(clock),
-        ));
+        let sessions =
+            Arc::new(session::Shared::new(Arc::clone(&node), auth, config.client.clone(), limits, Wheel::new(clock)));
         let api = Arc::new(Api::new(node));
         Ok(Self { config, front, back, sessions, api, json, protobuf })
     }
@@ -144,26 +142,34 @@ impl App {
         AllowedOrigins::new(&self.config.client.allowed_origins)
     }
 
+    pub(super) fn credentials(&self) -> Credentials {
+        if self.config.client.token_cookie.is_some() { Credentials::Cookies } else { Credentials::None }
+    }
+
     pub(super) fn api_router(&self) -> Option<Router> {
         self.config.api.key.as_ref()?;
         Some(door::http::router(Arc::clone(&self.api), &self.config.api, Arc::clone(self.sessions.node.metrics())))
     }
 
-    pub(super) fn gate(&self) -> Gate {
-        self.gate_with(self.config.server.connections_max)
+    pub(super) fn gate(&self, tls: Option<Tls>) -> Gate {
+        let metrics = Arc::clone(self.sessions.node.metrics());
+        let entrance = Entrance { proxies: Arc::new(Proxies::new(&self.config.server)), tls, metrics };
+        self.gate_with(self.config.server.connections_max, entrance)
     }
 
+    /// Probes and scrapers come as they are: no TLS, no PROXY header.
     pub(super) fn internal_gate(&self) -> Gate {
-        self.gate_with(INTERNAL_SEATS)
+        self.gate_with(INTERNAL_SEATS, Entrance::plain())
     }
 
-    fn gate_with(&self, seats: usize) -> Gate {
+    fn gate_with(&self, seats: usize, entrance: Entrance) -> Gate {
         Gate {
             seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
             header_timeout: self.config.server.header_timeout,
             header_max: self.config.server.header_size_limit,
             life_max: listener::LIFE_MAX,
             grace: listener::GRACE,
+            entrance,
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::build::{App, Ground, Joint};
+use super::renewal::Security;
 use super::{Gateway, Listeners};
 use crate::auth::mint::{self, Ticket};
 use crate::broker::Outgoing;
@@ -93,7 +94,7 @@ fn free_ports(config: &ServerConfig, options: DevOptions) -> anyhow::Result<List
     // 8081 is the internal listener's: a second gateway's public one goes to 8082.
     let public = bind("server.listen", config.listen, options.listen_given, Some(config.internal_listen))?;
     let internal = bind("server.internal_listen", config.internal_listen, options.internal_listen_given, None)?;
-    Ok(Listeners { public, internal })
+    Ok(Listeners { public, internal, security: Security::load(config)? })
 }
 
 async fn fill_in_secrets(config: &mut Config, joint: &Joint) -> anyhow::Result<()> {

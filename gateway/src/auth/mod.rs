@@ -11,7 +11,7 @@
 pub mod connect;
 pub mod explain;
 mod issuer;
-mod jwk;
+pub(crate) mod jwk;
 pub mod jwks;
 pub mod jwt;
 pub mod key;

@@ -6,13 +6,14 @@ mod channel;
 mod client;
 mod history;
 mod limit;
+mod server;
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use crate::config::load::{Purpose, Sources};
 use crate::config::problem::Problem;
-use crate::config::raw::{Raw, RawApi, RawBroker, RawServer, RawShutdown, RawTelemetry};
+use crate::config::raw::{Raw, RawApi, RawBroker, RawServer, RawShutdown, RawTelemetry, RawTls};
 use crate::config::section::{ApiConfig, BrokerConfig, BrokerUrl, ServerConfig, ShutdownConfig, TelemetryConfig};
 use crate::config::settings::{Reader, Settings};
 use crate::config::{Config, unknown};
@@ -49,7 +50,7 @@ pub(crate) fn check(
     let auth = checker.auth(raw.token, raw.subscription_token, raw.issuers, &raw.client);
     let channel = checker.channel(&raw.channel_default, raw.namespaces);
     Config {
-        server: checker.server(raw.server),
+        server: checker.server(raw.server, raw.tls),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,
         history: checker.history(&raw.history),
@@ -102,7 +103,8 @@ impl Checker<'_> {
         }
     }
 
-    fn server(&mut self, raw: RawServer) -> ServerConfig {
+    fn server(&mut self, raw: RawServer, tls: RawTls) -> ServerConfig {
+        self.proxies(&raw);
         let (public, internal) = (raw.listen, raw.internal_listen);
         let same_ip = public.ip() == internal.ip() || public.ip().is_unspecified() || internal.ip().is_unspecified();
         if public.port() != 0 && public.port() == internal.port() && same_ip {
@@ -126,6 +128,10 @@ impl Checker<'_> {
             header_size_limit: raw.header_size_limit,
             read_buffer: raw.read_buffer,
             write_buffer: raw.write_buffer,
+            trusted_proxies: raw.trusted_proxies,
+            client_address_header: raw.client_address_header,
+            proxy_protocol: raw.proxy_protocol,
+            tls: self.tls(tls),
         }
     }
 

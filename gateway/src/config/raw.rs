@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use crate::config::manual::{Key, Section, Unset, show};
 use crate::config::secret::Secret;
-use crate::config::section::{BrokerUrl, LogFormat};
+use crate::config::section::{AddressHeader, BrokerUrl, LogFormat, ProxyProtocol};
 use crate::config::settings::Reader;
 use crate::config::value::Value;
-use crate::model::ByteSize;
+use crate::model::{ByteSize, Network};
 
 pub(crate) use auth::{RawIssuer, RawSubscriptionToken, RawToken};
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
 pub(crate) use limit::{RawConnectionLimit, RawLimit, RawUserLimit};
+pub(crate) use tls::RawTls;
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
@@ -34,6 +35,7 @@ pub(crate) const LISTS: &[(&str, &str, &str)] = &[
 /// Every section, in the order of the manual.
 pub const SECTIONS: &[Section] = &[
     RawServer::MANUAL,
+    RawTls::MANUAL,
     RawClient::MANUAL,
     RawPersonalChannel::MANUAL,
     RawToken::MANUAL,
@@ -56,6 +58,7 @@ pub const SECTIONS: &[Section] = &[
 #[derive(Debug)]
 pub(crate) struct Raw {
     pub(crate) server: RawServer,
+    pub(crate) tls: RawTls,
     pub(crate) client: RawClient,
     pub(crate) personal_channel: RawPersonalChannel,
     pub(crate) token: RawToken,
@@ -88,6 +91,7 @@ impl Raw {
     pub(crate) fn read(reader: &mut Reader) -> Self {
         Self {
             server: RawServer::read(reader, "server"),
+            tls: RawTls::read(reader, "server.tls"),
             client: RawClient::read(reader, "client"),
             personal_channel: RawPersonalChannel::read(reader, "client.subscribe_to_user_personal_channel"),
             token: RawToken::read(reader, "auth.token"),
@@ -202,6 +206,7 @@ macro_rules! section {
 mod auth;
 mod channel;
 mod limit;
+mod tls;
 
 section! {
     /// Listeners, and what a connection may cost before it is one.
@@ -224,6 +229,15 @@ section! {
         read_buffer: ByteSize, default "16KiB";
         /// How much is gathered before one write to a socket.
         write_buffer: ByteSize, default "16KiB";
+        /// Addresses of balancers and other proxies that are believed when they say where a client is:
+        /// "10.0.0.0/8", "fd00::/8", "192.0.2.7". All others speak for themselves only.
+        trusted_proxies: Vec<Network>, default "[]";
+        /// Where they say it: "x-forwarded-for" or "forwarded", both read from the right to the first
+        /// address that is not a trusted proxy's, "x-real-ip", or "off".
+        client_address_header: AddressHeader, default "x-forwarded-for";
+        /// "required": every connection to `listen` begins with a PROXY header, version 1 or 2, and comes
+        /// from `trusted_proxies`. "off": none does.
+        proxy_protocol: ProxyProtocol, default "off";
     }
 }
 
@@ -238,11 +252,15 @@ section! {
         /// Connection tokens must name a user: those that name none are closed with 3507.
         disallow_anonymous_connection_tokens: bool, default "false";
         /// Origins of web pages that may connect, besides pages from the gateway's own host:
-        /// "https://example.com", "https://*.example.com" (one label), "*" (any page).
+        /// "https://example.com", "https://*.example.com" (one label), "http://localhost:*" (any port),
+        /// "*" (any page).
         allowed_origins: Vec<String>, default "[]";
         /// Lets this parameter of the URL carry the connection token, for tools that can do nothing
         /// else. Unset: none, because URLs reach logs.
         token_query_parameter: String, example "token";
+        /// Lets this cookie carry the connection token, for pages whose origin `allowed_origins` lists;
+        /// not "*", because cookies go along whoever's page asks. Unset: none.
+        token_cookie: String, example "__Host-fanfare";
         /// How often a silent connection is pinged; whole seconds.
         ping_interval: Duration, default "25s";
         /// How long the answer may take; shorter than `ping_interval`.

@@ -12,6 +12,7 @@ use crate::model::ByteSize;
 
 mod auth;
 mod channels;
+mod doors;
 mod limits;
 mod printed;
 
@@ -41,6 +42,8 @@ fn load_from(purpose: Purpose, file: &str, environment: &[(&str, &str)]) -> Resu
 
 /// An example with what one has to choose oneself chosen.
 fn own(example: &str) -> String {
+    // The cookie wants an origin.
+    let example = example.replace("allowed_origins = []", "allowed_origins = [\"https://example.com\"]");
     example.replace(value::EXAMPLE_SECRET, SECRET)
 }
 
@@ -88,6 +91,7 @@ fn defaults_of_serve() {
 
     assert!(!client.insecure && !client.allow_anonymous);
     assert!(client.allowed_origins.is_empty() && client.token_query_parameter.is_none());
+    assert!(client.token_cookie.is_none() && server.tls.is_none() && server.trusted_proxies.is_empty());
     assert_eq!((client.ping_interval, client.pong_timeout), (s(25), s(8)));
     assert_eq!(client.stale_close_delay, s(10));
     assert_eq!((client.expired_close_delay, client.expired_sub_close_delay), (s(25), s(25)));
@@ -183,7 +187,9 @@ fn every_key_can_be_a_variable() {
         .map(|(section, key)| {
             let (Unset::Default(text) | Unset::Example(text)) = key.unset;
             let path = format!("{}.{}", section.path, key.name);
-            (variable(&path), own(text))
+            // The cookie wants an origin.
+            let listed = path == "client.allowed_origins";
+            (variable(&path), own(if listed { r#"["https://example.com"]"# } else { text }))
         })
         .chain(raw::LISTS.iter().map(|(list, _, example)| (variable(list), format!("[{example}]"))))
         .collect();

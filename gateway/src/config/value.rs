@@ -10,8 +10,9 @@ use crate::config::duration::{parse_duration, parse_size, show_duration};
 use crate::config::moment::Moment;
 use crate::config::secret::Secret;
 use crate::config::section::auth::{Algorithm, ClaimPath, KeyFile};
-use crate::config::section::{BrokerUrl, DataFormat, DeltaType, LogFormat, PublishAck, RecoveryMode};
-use crate::model::ByteSize;
+use crate::config::section::{AddressHeader, BrokerUrl, DataFormat, DeltaType, LogFormat, ProxyProtocol};
+use crate::config::section::{PublishAck, RecoveryMode, TlsVersion};
+use crate::model::{ByteSize, Network, NotANetwork};
 
 /// What stands for a secret wherever it would be shown.
 pub(crate) const MASK: &str = "***";
@@ -172,6 +173,23 @@ impl Value for SocketAddr {
     }
 }
 
+impl Value for Network {
+    const FORM: &'static str = r#"a range of addresses such as "10.0.0.0/8" or "fd00::/8""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|wrong| match wrong {
+            NotANetwork::Form => Wrong::Form,
+            NotANetwork::Beyond(meant) => Wrong::Because(format!(
+                "{text:?} names one address and says how many bits of it count: write \"{meant}\""
+            )),
+        })
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
 impl Value for BrokerUrl {
     const FORM: &'static str = r#""memory://" or "redis://host:port/db""#;
     /// It may hold a password.
@@ -288,6 +306,16 @@ macro_rules! words {
 }
 
 words!(LogFormat, r#""text" or "json""#, "text" => Self::Text, "json" => Self::Json);
+words!(
+    AddressHeader,
+    r#""x-forwarded-for", "forwarded", "x-real-ip" or "off""#,
+    "x-forwarded-for" => Self::XForwardedFor,
+    "forwarded" => Self::Forwarded,
+    "x-real-ip" => Self::XRealIp,
+    "off" => Self::Off
+);
+words!(ProxyProtocol, r#""off" or "required""#, "off" => Self::Off, "required" => Self::Required);
+words!(TlsVersion, r#""1.2" or "1.3""#, "1.2" => Self::V1_2, "1.3" => Self::V1_3);
 words!(DataFormat, r#""json" or "binary""#, "json" => Self::Json, "binary" => Self::Binary);
 words!(RecoveryMode, r#""stream" or "cache""#, "stream" => Self::Stream, "cache" => Self::Cache);
 words!(PublishAck, r#""stored" or "replicated""#, "stored" => Self::Stored, "replicated" => Self::Replicated);

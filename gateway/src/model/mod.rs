@@ -1,25 +1,31 @@
 //! The nouns that every part of the gateway shares. Pure values: no serde, no tokio, no async; what a
 //! wire calls them is the codecs' business.
 
+pub mod address;
 pub mod channel;
 pub mod close;
 pub mod command;
 pub mod directive;
 pub mod event;
 pub mod id;
+pub mod network;
 pub mod overrides;
 pub mod publication;
 pub mod rate;
 pub mod retained;
 pub mod size;
 pub mod time;
+pub mod token;
 pub mod wire;
 
+pub use address::ClientAddress;
 pub use channel::ChannelName;
 pub use close::Close;
 pub use directive::Directive;
 pub use id::{ConnectionId, NodeId, SessionId, UserId};
+pub use network::{Network, NotANetwork};
 pub use overrides::Overrides;
 pub use publication::{Change, ClientInfo, Membership, Position, Publication};
 pub use retained::Retained;
 pub use size::ByteSize;
+pub use token::Token;

@@ -16,7 +16,7 @@ use crate::channel::permission;
 use crate::hub::Member;
 use crate::model::command::{Connect, Subscribe};
 use crate::model::event::{Connected, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, UserId};
+use crate::model::{ChannelName, Token, UserId};
 
 impl Session {
     pub(super) async fn connect(&mut self, id: u32, connect: Connect) -> Result<(), Refusal> {
@@ -25,7 +25,7 @@ impl Session {
             self.state = State::Refused;
         }
         // Whether it was good or not, it is not needed again.
-        self.header_token = String::new();
+        self.header_token = Token::default();
         done
     }
 
@@ -118,7 +118,7 @@ impl Session {
 
     /// Who is it, by the token of the frame or of the header?
     async fn identify(&self, frame_token: &str) -> Result<ConnectionToken, Refusal> {
-        let token = match (frame_token, self.header_token.as_str()) {
+        let token = match (frame_token, &*self.header_token) {
             (token, "") | ("", token) => token,
             (a, b) if a == b => a,
             _ => return Err(CloseCode::InvalidToken.into()),

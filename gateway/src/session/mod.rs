@@ -29,7 +29,7 @@ use crate::limit::Limits;
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
-use crate::model::{ChannelName, Close, ConnectionId, SessionId};
+use crate::model::{ChannelName, Close, ConnectionId, SessionId, Token};
 use crate::node::Node;
 use crate::presence::Departure;
 use crate::telemetry::metrics::CodeLabel;
@@ -98,7 +98,7 @@ pub struct Session {
     /// Nothing has been told yet: the first thing told goes before all that the hub has queued.
     corked: bool,
     /// From the upgrade's header; empty if none.
-    header_token: String,
+    header_token: Token,
     state: State,
     heartbeat: Heartbeat,
 }
@@ -110,7 +110,7 @@ impl Session {
     pub fn new(
         shared: Arc<Shared>,
         wire: Arc<dyn Encode>,
-        header_token: String,
+        header_token: Token,
         pipe: Box<dyn Pipe>,
     ) -> (Self, OutboxReader) {
         let (outbox, reader) = Outbox::new(shared.config.queue_max_size, pipe, Arc::clone(shared.node.metrics()));

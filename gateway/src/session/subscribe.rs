@@ -29,7 +29,7 @@ impl Session {
         if live.subscriptions.len() >= limit {
             return Err(ErrorCode::LimitExceeded.into());
         }
-        let token = match subscribe.token.as_str() {
+        let token = match &*subscribe.token {
             "" => None,
             token => Some(self.verify_for(&channel, token).await?),
         };

@@ -83,6 +83,11 @@ metrics! {
     connects_waiting: Gauge = gauge, "Clients that wait for their turn to connect";
     limit_cluster_misses: Counter = counter,
         "Commands whose rate was counted on this node alone, because Redis did not answer";
+    /// By reason: `proxy_header` (none came, or a bad one), `untrusted_proxy` (it came from elsewhere),
+    /// `tls` (the handshake failed), `tls_timeout` (it took too long).
+    refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before their first request";
+    /// By outcome: `ok`, `error` (the one before stays).
+    certificate_reloads: Family<OutcomeLabel, Counter> = family, "Times that the certificate was read again";
     /// Each is a bug.
     task_panics: Counter = counter, "Tasks that ended in a panic";
 }

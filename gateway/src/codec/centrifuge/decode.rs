@@ -51,8 +51,8 @@ fn ask(request: Request) -> Option<Ask> {
         Request::History(request) => history(request),
         Request::Rpc(request) => Ask::Rpc { method: request.method, data: request.data },
         Request::Send(request) => Ask::Send { data: request.data },
-        Request::Refresh(request) => Ask::Refresh { token: request.token },
-        Request::SubRefresh(request) => Ask::SubRefresh { channel: request.channel, token: request.token },
+        Request::Refresh(request) => Ask::Refresh { token: request.token.into() },
+        Request::SubRefresh(request) => Ask::SubRefresh { channel: request.channel, token: request.token.into() },
         Request::Pong => Ask::Pong,
         // In version 2 the server pings.
         Request::Ping(_) => return None,
@@ -66,7 +66,7 @@ fn connect(request: schema::ConnectRequest) -> Connect {
         (channel, subscribe)
     });
     Connect {
-        token: request.token,
+        token: request.token.into(),
         data: request.data,
         name: request.name,
         version: request.version,
@@ -77,7 +77,7 @@ fn connect(request: schema::ConnectRequest) -> Connect {
 fn subscribe(request: schema::SubscribeRequest) -> Subscribe {
     Subscribe {
         channel: request.channel,
-        token: request.token,
+        token: request.token.into(),
         data: request.data,
         recover: request.recover.then(|| since(request.offset, &request.epoch)),
         positioned: request.positioned,

@@ -49,7 +49,7 @@ fn data(text: &'static str) -> Bytes {
 #[test]
 fn each_command_has_its_meaning() {
     let channel = || "news".to_owned();
-    let token = || "t".to_owned();
+    let token = || "t".into();
     for (frame, ask) in [
         (r#"{"id":1,"connect":{}}"#, Ask::Connect(Connect::default())),
         (r#"{"id":1,"unsubscribe":{"channel":"news"}}"#, Ask::Unsubscribe { channel: channel() }),

@@ -20,6 +20,8 @@ pub struct ClientConfig {
     /// The name of a query parameter that may carry the connection token; none by default, because
     /// URLs reach logs.
     pub token_query_parameter: Option<String>,
+    /// The name of a cookie that may carry the connection token, where the page's origin is listed.
+    pub token_cookie: Option<String>,
     /// How often an idle client is pinged.
     pub ping_interval: Duration,
     /// How long it may take to answer.

@@ -11,6 +11,7 @@ pub mod presence;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 
 pub use api::ApiConfig;
 pub use auth::{AuthConfig, TokenConfig};
@@ -22,6 +23,7 @@ pub use client::{ClientConfig, PersonalChannel};
 pub use history::HistoryConfig;
 pub use limit::{CommandRates, LimitConfig};
 pub use presence::PresenceConfig;
-pub use server::ServerConfig;
+pub use server::{AddressHeader, ProxyProtocol, ServerConfig};
 pub use shutdown::ShutdownConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use tls::{TlsConfig, TlsVersion};

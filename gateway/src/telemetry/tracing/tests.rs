@@ -45,9 +45,12 @@ fn what_others_said_cannot_forge_lines_or_steer_terminals() {
         let text = logged(&config("info", format), work);
         assert_eq!(text.matches('\n').count(), 1, "{text:?}");
         assert!(text.ends_with('\n') && !text.contains(['\r', '\u{1b}']), "{text:?}");
+        assert!(!text.contains(['\u{9b}', '\u{2028}', '\u{202e}', '\u{7f}']), "{text:?}");
     }
+    let text = logged(&config("info", LogFormat::Json), work);
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["error"], evil, "what was said can still be read");
     let text = logged(&config("info", LogFormat::Text), work);
-    assert!(!text.contains(['\u{9b}', '\u{2028}', '\u{202e}', '\u{7f}']), "{text:?}");
     assert!(text.contains(r"error=x\r\n2026"), "readable all the same: {text:?}");
     assert!(text.contains(r#"quoted="x\r\n2026"#), "{text:?}");
 }

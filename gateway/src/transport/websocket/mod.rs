@@ -1,9 +1,11 @@
 //! WebSocket (RFC 6455): the upgrade, and a [`Link`](super::Link) with size limits and close codes of our
 //! own that keeps no buffers for a connection at rest.
 
+mod cookie;
 mod frame;
-mod inbound;
+pub(crate) mod inbound;
 mod link;
+mod tls;
 mod turned_away;
 mod upgrade;
 
@@ -17,7 +19,7 @@ use super::client::Client;
 use super::drive::{Connection, Ended};
 use crate::codec::Codec;
 use crate::limit::Admitted;
-use crate::model::ByteSize;
+use crate::model::{ByteSize, ClientAddress, Token};
 use crate::session::{self, Session};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -57,10 +59,16 @@ pub struct Door {
 #[derive(Clone, Debug)]
 pub struct Seat(pub Arc<tokio::sync::OwnedSemaphorePermit>);
 
+/// In a request's extensions: its page's origin is one that the operator has listed, so that the cookies that a
+/// browser sends along are meant for us. Who looks at origins puts it there.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedOrigin;
+
 /// The handler of `/connection/websocket`.
 pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Response {
     let (codec, protocol) = door.choose_codec(&request);
     let token = door.token(&request);
+    let client = request.extensions().get::<ClientAddress>().copied();
     let upgrade = match Upgrade::take(&mut request, protocol) {
         Ok(upgrade) => upgrade,
         Err(refusal) => return refusal,
@@ -82,7 +90,8 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
         let open = Open::count(metrics, admitted);
         if let Ended::Closed(close) = connection.run().await {
             open.metrics.count_disconnect(close.code);
-            tracing::debug!(code = close.code, reason = %close.reason, "closed a connection");
+            let client = client.map(|ClientAddress(address)| tracing::field::display(address));
+            tracing::debug!(code = close.code, reason = %close.reason, client, "closed a connection");
         }
     });
     response
@@ -92,7 +101,7 @@ async fn open(
     door: Arc<Door>,
     upgrade: Upgrade,
     codec: Arc<dyn Codec>,
-    token: String,
+    token: Token,
 ) -> Option<Connection<WebSocket, Client>> {
     let (link, pipe) = upgrade.link(door.sizes).await?;
     let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token, pipe);
@@ -132,15 +141,21 @@ impl Door {
         (Arc::clone(if protobuf { &self.protobuf } else { &self.json }), None)
     }
 
-    /// From `Authorization: Bearer`, or from the query where that is allowed; empty if none.
-    fn token(&self, request: &Request) -> String {
+    /// From `Authorization: Bearer`, or from the query or a cookie where that is allowed; empty if none.
+    fn token(&self, request: &Request) -> Token {
         let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         if let Some(token) = header.and_then(|value| value.strip_prefix("Bearer ")) {
-            return token.trim().to_owned();
+            return token.trim().into();
         }
-        let Some(parameter) = &self.shared.config.token_query_parameter else { return String::new() };
+        let config = &self.shared.config;
+        let parameter = config.token_query_parameter.as_deref();
         // Tokens are base64url and dots: nothing in them is percent-encoded.
-        query(request).find(|(name, _)| name == parameter).map_or_else(String::new, |(_, token)| token.to_owned())
+        if let Some((_, token)) = query(request).find(|(name, _)| Some(*name) == parameter) {
+            return token.into();
+        }
+        let listed = request.extensions().get::<ListedOrigin>().is_some();
+        let cookie = config.token_cookie.as_deref().filter(|_| listed);
+        cookie.and_then(|name| cookie::value(request.headers(), name)).unwrap_or_default().into()
     }
 }
 
