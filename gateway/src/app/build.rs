@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::auth::Auth;
+use crate::backend::Hooks;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::RedisBroker;
 use crate::broker::{Broker, Bus, Events, Roster};
@@ -80,8 +81,11 @@ impl Ground {
 }
 
 impl App {
-    pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> Self {
+    /// # Errors
+    /// A hook that cannot be made.
+    pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> anyhow::Result<Self> {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
+        let hooks = Hooks::new(&config.hook, &clock, &metrics)?;
         let Joint { broker, bus, roster, presence, events, redis: _ } = joint;
         let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
         let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
@@ -108,14 +112,15 @@ impl App {
             patience: config.broker.command_timeout,
         });
         node.start(events, &back);
-        let sessions = Arc::new(session::Shared::new(
+        let sessions = session::Shared::new(
             Arc::clone(&node),
             Arc::new(Auth::new(&config.auth)),
             config.client.clone(),
             Wheel::new(clock),
-        ));
+        );
+        let sessions = Arc::new(sessions.with_hooks(hooks, front.clone()));
         let api = Arc::new(Api::new(node));
-        Self { config, front, back, sessions, api, json, protobuf }
+        Ok(Self { config, front, back, sessions, api, json, protobuf })
     }
 
     pub(super) fn door(&self) -> Arc<Door> {

@@ -61,7 +61,7 @@ impl Gateway {
         let listeners = Listeners::bind(&config.server)?;
         let ground = Ground::new(id, tracing);
         let joint = Joint::build(&config, &ground)?;
-        Ok(Self::open(App::assemble(config, ground, joint), listeners, None))
+        Ok(Self::open(App::assemble(config, ground, joint)?, listeners, None))
     }
 
     /// Where clients and backends connect.

@@ -4,6 +4,7 @@
 mod channel;
 mod client;
 mod history;
+mod hook;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -53,7 +54,8 @@ pub(crate) fn check(
     let mut checker = Checker { settings, sources, problems, warnings };
     let auth = checker.auth(&raw.token, &raw.subscription_token, &raw.client);
     checker.replicas(&raw);
-    let channel = checker.channel(&raw.channel_default, raw.namespaces);
+    let mut channel = checker.channel(&raw.channel_default, raw.namespaces);
+    let hook = checker.hooks(raw.hook_use, raw.hooks, &mut channel);
     Config {
         server: checker.server(raw.server),
         client: checker.client(raw.client, raw.personal_channel, &channel),
@@ -62,6 +64,7 @@ pub(crate) fn check(
         presence: checker.presence(&raw.presence),
         broker: checker.broker(raw.broker),
         auth,
+        hook,
         api: checker.api(raw.api),
         telemetry: checker.telemetry(raw.telemetry),
         shutdown: checker.shutdown(&raw.shutdown),
@@ -174,6 +177,7 @@ impl Checker<'_> {
         }
         let path = "auth.token.hmac_secret";
         let somebody = client.insecure || client.allow_anonymous || token.hmac_secret.is_some();
+        let somebody = somebody || self.settings.get("hook.connect").is_some();
         if self.sources.purpose == Purpose::Serve && !somebody && self.settings.get(path).is_none() {
             let text = format!(
                 "is not set, so nobody could connect: set it in the file, by {v} or by {v}_FILE; \

@@ -27,8 +27,8 @@ pub use raw::SECTIONS;
 pub use settings::{Origin, Settings};
 
 use section::{
-    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, PresenceConfig, ServerConfig,
-    ShutdownConfig, TelemetryConfig,
+    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, HooksConfig, PresenceConfig,
+    ServerConfig, ShutdownConfig, TelemetryConfig,
 };
 
 /// The whole configuration, checked.
@@ -48,6 +48,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// Whose tokens are good.
     pub auth: AuthConfig,
+    /// The application's hooks.
+    pub hook: HooksConfig,
     /// The server API.
     pub api: ApiConfig,
     /// Logs and traces.

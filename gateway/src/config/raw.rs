@@ -17,9 +17,14 @@ use crate::config::value::Value;
 use crate::model::ByteSize;
 
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
+pub(crate) use hook::{RawHook, RawHookUse};
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
+
+/// The section that holds the hooks, each with its own name, and how the manual calls one.
+pub(crate) const HOOKS: &str = "hook";
+pub(crate) const HOOK: &str = "hook.app";
 
 /// Every section, in the order of the manual.
 pub const SECTIONS: &[Section] = &[
@@ -30,6 +35,8 @@ pub const SECTIONS: &[Section] = &[
     RawSubscriptionToken::MANUAL,
     RawChannelOptions::MANUAL,
     RawNamespaceName::MANUAL,
+    RawHookUse::MANUAL,
+    RawHook::MANUAL,
     RawApi::MANUAL,
     RawHistory::MANUAL,
     RawPresence::MANUAL,
@@ -48,6 +55,8 @@ pub(crate) struct Raw {
     pub(crate) subscription_token: RawSubscriptionToken,
     pub(crate) channel_default: RawChannelOptions,
     pub(crate) namespaces: Vec<RawNamespace>,
+    pub(crate) hook_use: RawHookUse,
+    pub(crate) hooks: Vec<RawNamedHook>,
     pub(crate) api: RawApi,
     pub(crate) history: RawHistory,
     pub(crate) presence: RawPresence,
@@ -65,6 +74,15 @@ pub(crate) struct RawNamespace {
     pub(crate) options: RawChannelOptions,
 }
 
+/// One `[hook.app]`.
+#[derive(Debug)]
+pub(crate) struct RawNamedHook {
+    /// `hook.app`
+    pub(crate) path: String,
+    pub(crate) name: String,
+    pub(crate) hook: RawHook,
+}
+
 impl Raw {
     pub(crate) fn read(reader: &mut Reader) -> Self {
         Self {
@@ -75,6 +93,8 @@ impl Raw {
             subscription_token: RawSubscriptionToken::read(reader, "auth.subscription_token"),
             channel_default: RawChannelOptions::read(reader, "channel.default"),
             namespaces: read_namespaces(reader),
+            hook_use: RawHookUse::read(reader, HOOKS),
+            hooks: read_hooks(reader),
             api: RawApi::read(reader, "api"),
             history: RawHistory::read(reader, "history"),
             presence: RawPresence::read(reader, "presence"),
@@ -97,6 +117,19 @@ fn read_namespaces(reader: &mut Reader) -> Vec<RawNamespace> {
         let options = RawChannelOptions::read(reader, &path);
         namespaces.push(RawNamespace { path, name, options });
     }
+}
+
+fn read_hooks(reader: &mut Reader) -> Vec<RawNamedHook> {
+    // What the section's own keys are called is no name: `hook.connect.url` stays unknown, and is explained.
+    let is_free = |name: &String| RawHookUse::MANUAL.keys.iter().all(|key| key.name != name);
+    let names = reader.tables_of(HOOKS).into_iter().filter(is_free);
+    names
+        .map(|name| {
+            let path = format!("{HOOKS}.{name}");
+            let hook = RawHook::read(reader, &path);
+            RawNamedHook { path, name, hook }
+        })
+        .collect()
 }
 
 /// The type of a key's field: with a default it is always there.
@@ -164,6 +197,7 @@ macro_rules! section {
 
 // Below the macros, which it uses.
 mod channel;
+mod hook;
 
 section! {
     /// Listeners, and what a connection may cost before it is one.

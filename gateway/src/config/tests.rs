@@ -11,6 +11,7 @@ use super::*;
 use crate::model::ByteSize;
 
 mod channels;
+mod hooks;
 mod printed;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

@@ -6,6 +6,7 @@ pub mod close;
 pub mod command;
 pub mod directive;
 pub mod event;
+pub mod headers;
 pub mod id;
 pub mod publication;
 pub mod retained;
@@ -15,7 +16,9 @@ pub mod wire;
 
 pub use channel::ChannelName;
 pub use close::Close;
-pub use directive::Directive;
+pub use directive::{Directive, Renewed};
+pub use event::CustomError;
+pub use headers::{ClientHeaders, TransportHeaders};
 pub use id::{ConnectionId, NodeId, SessionId, UserId};
 pub use publication::{Change, ClientInfo, Membership, Position, Publication};
 pub use retained::Retained;

@@ -6,10 +6,13 @@
 mod connect;
 pub mod heartbeat;
 mod history;
+mod hook;
 mod obey;
 mod presence;
 mod publish;
 mod refresh;
+mod renew;
+mod rpc;
 mod state;
 mod subscribe;
 mod unsubscribe;
@@ -21,15 +24,17 @@ use std::time::Duration;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use crate::auth::Auth;
+use crate::backend::{Brought, Hooks};
 use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
 use crate::hub::{Outbox, OutboxReader, Pipe};
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
-use crate::model::{ChannelName, Close, ConnectionId, SessionId};
+use crate::model::{ChannelName, Close, ConnectionId, CustomError, SessionId, TransportHeaders};
 use crate::node::Node;
 use crate::presence::Departure;
+use crate::task::Tasks;
 use crate::telemetry::metrics::CodeLabel;
 
 use heartbeat::{Heartbeat, Wheel};
@@ -46,6 +51,10 @@ pub struct Shared {
     pub config: ClientConfig,
     /// Wakes sessions at their deadlines.
     pub wheel: Arc<Wheel>,
+    /// The application's, if it wants to be asked.
+    pub hooks: Hooks,
+    /// Where questions run that no command waits for.
+    tasks: Option<Tasks>,
     /// The node goes down: sessions that have not connected yet will not.
     ending: AtomicBool,
 }
@@ -68,7 +77,9 @@ impl From<CloseCode> for Flow {
 /// How a command ends that does not end well: told to the client as an error, or by closing.
 enum Refusal {
     Error(ErrorCode),
-    Close(CloseCode),
+    /// In the application's own words.
+    Custom(CustomError),
+    Close(Close),
 }
 
 impl From<ErrorCode> for Refusal {
@@ -79,7 +90,13 @@ impl From<ErrorCode> for Refusal {
 
 impl From<CloseCode> for Refusal {
     fn from(code: CloseCode) -> Self {
-        Self::Close(code)
+        Self::Close(code.into())
+    }
+}
+
+impl From<Close> for Refusal {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
     }
 }
 
@@ -97,6 +114,8 @@ pub struct Session {
     header_token: String,
     state: State,
     heartbeat: Heartbeat,
+    /// Headers that hooks want; none if they want none, or none came.
+    brought: Option<Arc<Brought>>,
 }
 
 impl Session {
@@ -120,6 +139,7 @@ impl Session {
             header_token,
             state: State::Fresh,
             heartbeat,
+            brought: None,
             shared,
         };
         session.arm();
@@ -128,6 +148,15 @@ impl Session {
             session.outbox.alarm().ring();
         }
         (session, reader)
+    }
+
+    /// Takes what hooks want of the request that opened the connection ([`Hooks::transport_headers`]).
+    #[must_use]
+    pub fn with_headers(mut self, transport: TransportHeaders) -> Self {
+        if !transport.is_empty() {
+            self.brought = Some(Arc::new(Brought { transport, ..Brought::default() }));
+        }
+        self
     }
 
     /// Carries out one command and answers it.
@@ -151,7 +180,8 @@ impl Session {
             (State::Live(_), Ask::Presence { channel }) => Box::pin(self.presence(id, &channel)).await,
             (State::Live(_), Ask::PresenceStats { channel }) => Box::pin(self.presence_stats(id, &channel)).await,
             (State::Live(_), Ask::History { channel, query }) => Box::pin(self.history(id, &channel, query)).await,
-            (State::Live(_), Ask::Rpc { .. } | Ask::Send { .. }) => Err(ErrorCode::NotAvailable.into()),
+            (State::Live(_), Ask::Rpc { method, data }) => Box::pin(self.rpc(id, &method, data)).await,
+            (State::Live(_), Ask::Send { .. }) => Err(ErrorCode::NotAvailable.into()),
         };
         self.arm();
         match done {
@@ -160,7 +190,11 @@ impl Session {
                 self.refuse(id, code);
                 Flow::Continue
             }
-            Err(Refusal::Close(code)) => code.into(),
+            Err(Refusal::Custom(error)) => {
+                self.refuse_by_application(id, &error);
+                Flow::Continue
+            }
+            Err(Refusal::Close(close)) => Flow::Close(close),
         }
     }
 
@@ -226,6 +260,13 @@ impl Session {
         }
     }
 
+    fn refuse_by_application(&mut self, id: u32, error: &CustomError) {
+        self.shared.node.metrics().errors.get_or_create(&CodeLabel { code: 0 }).inc();
+        if id != 0 {
+            self.tell(&Event::Refusal { id, error });
+        }
+    }
+
     /// Into the outbox. If that is closed the connection is ending anyway, and the reader says why.
     fn tell(&mut self, event: &Event<'_>) {
         let frame = self.wire.encode(event);
@@ -256,7 +297,13 @@ impl Shared {
     /// Joins the parts.
     #[must_use]
     pub fn new(node: Arc<Node>, auth: Arc<Auth>, config: ClientConfig, wheel: Arc<Wheel>) -> Self {
-        Self { node, auth, config, wheel, ending: AtomicBool::new(false) }
+        Self { node, auth, config, wheel, hooks: Hooks::default(), tasks: None, ending: AtomicBool::new(false) }
+    }
+
+    /// Adds the application's hooks; `tasks` run the questions that no command waits for.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Hooks, tasks: Tasks) -> Self {
+        Self { hooks, tasks: Some(tasks), ..self }
     }
 
     /// The node goes down: sessions that have not said who they are end now. Those that have are members

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
-use super::state::Subscription;
+use super::state::{Renewal, Subscription};
 use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
+use crate::backend::Permit;
 use crate::channel::permission::{self, Asker, Grant, Granted};
 use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
@@ -32,12 +33,20 @@ impl Session {
             "" => None,
             token => Some(self.verify_for(&channel, token).await?),
         };
-        self.permit(&channel, if token.is_some() { Grant::Token } else { Grant::None })?;
-        let expires_at = token.as_ref().and_then(|token| token.expires_at);
-        let (info, data) = token.map(|token| (token.info, token.data)).unwrap_or_default();
-        let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
+        let (grant, permit) = match token {
+            Some(SubscriptionToken { info, data, expires_at, .. }) => (Grant::Token, Permit { info, data, expires_at }),
+            None => match self.ask_for_channel(&channel, &subscribe.data).await? {
+                Some(permit) => (Grant::Hook, permit),
+                None => (Grant::None, Permit::default()),
+            },
+        };
+        self.permit(&channel, grant)?;
+        let Permit { info, data, expires_at } = permit;
+        let renewal = self.sub_renewal(&channel)?;
+        let told_ttl = expires_at.filter(|_| renewal == Renewal::Client);
+        let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let subscription = Subscription { info, server_side: false, expires_at };
+        let subscription = Subscription { info, server_side: false, expires_at, renewal };
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {

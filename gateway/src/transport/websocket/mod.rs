@@ -15,7 +15,7 @@ use axum::response::Response;
 use super::client::Client;
 use super::drive::{Connection, Ended};
 use crate::codec::Codec;
-use crate::model::ByteSize;
+use crate::model::{ByteSize, TransportHeaders};
 use crate::session::{self, Session};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -59,6 +59,7 @@ pub struct Seat(pub Arc<tokio::sync::OwnedSemaphorePermit>);
 pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Response {
     let (codec, protocol) = door.choose_codec(&request);
     let token = door.token(&request);
+    let headers = door.headers(&request);
     let upgrade = match Upgrade::take(&mut request, protocol) {
         Ok(upgrade) => upgrade,
         Err(refusal) => return refusal,
@@ -67,7 +68,7 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     let tasks = door.tasks.clone();
     let metrics = Arc::clone(door.shared.node.metrics());
     // Boxed, as all that is needed for a moment only: an idle connection keeps its task's largest state.
-    let opening = Box::pin(open(door, upgrade, codec, token));
+    let opening = Box::pin(open(door, upgrade, codec, token, headers));
     tasks.spawn("connection", async move {
         let Some(mut connection) = opening.await else { return };
         let open = Open::count(metrics);
@@ -84,10 +85,11 @@ async fn open(
     upgrade: Upgrade,
     codec: Arc<dyn Codec>,
     token: String,
+    headers: TransportHeaders,
 ) -> Option<Connection<WebSocket, Client>> {
     let (link, pipe) = upgrade.link(door.sizes).await?;
     let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token, pipe);
-    Some(Connection::new(link, Client::new(codec, session), reader))
+    Some(Connection::new(link, Client::new(codec, session.with_headers(headers)), reader))
 }
 
 /// Counts a socket as open for as long as it lives, however its task ends.
@@ -118,6 +120,12 @@ impl Door {
         }
         let protobuf = query(request).any(|pair| matches!(pair, ("cf_protocol" | "format", "protobuf")));
         (Arc::clone(if protobuf { &self.protobuf } else { &self.json }), None)
+    }
+
+    /// What the application's hooks want of the request.
+    fn headers(&self, request: &Request) -> TransportHeaders {
+        let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        TransportHeaders::pick(headers, self.shared.hooks.transport_headers())
     }
 
     /// From `Authorization: Bearer`, or from the query where that is allowed; empty if none.
