@@ -30,7 +30,7 @@ enum Floor {
 const GATEWAY: House = House {
     floors: &[
         Floor::Stair(&["model", "config", "telemetry", "task", "redis_link", "outbound"]),
-        Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "codec", "limit"]),
+        Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "backend", "limit", "codec"]),
         Floor::Flat(&["node"]),
         Floor::Flat(&["session", "api"]),
         Floor::Flat(&["transport", "door"]),
@@ -46,6 +46,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("deadpool_redis", &["redis_link"]),
     // One way of calling others.
     ("reqwest", &["outbound"]),
+    ("tonic", &["backend"]),
     // HTTP ends at the edge.
     ("axum", &["server", "transport", "door"]),
     ("hyper", &["server", "transport", "door"]),
@@ -74,6 +75,7 @@ const STONE: &[(&str, &[&str])] = &[
     ("script", &["broker", "presence", "limit"]),
     ("api", &["door"]),
     ("claims", &["auth"]),
+    ("hook", &["backend"]),
 ];
 
 /// What may not be in these crates' `[dependencies]`.

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::keys;
 use crate::api::Api;
+use crate::backend::Hooks;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::RedisBroker;
 use crate::broker::{Broker, Bus, Events, Roster};
@@ -85,9 +86,12 @@ impl Ground {
 }
 
 impl App {
+    /// # Errors
+    /// A key or a hook that cannot be used.
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> anyhow::Result<Self> {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
         let Joint { broker, bus, roster, presence, events, redis } = joint;
+        let hooks = Hooks::new(&config.hook, &clock, &metrics)?;
         let auth = Arc::new(keys::auth(&config.auth, &back, &clock, &metrics)?);
         let ledger = redis
             .map(|redis| Arc::new(RedisLedger::new(Arc::clone(redis.link()), redis.keys().clone())) as Arc<dyn Ledger>);
@@ -118,8 +122,8 @@ impl App {
             patience: config.broker.command_timeout,
         });
         node.start(events, &back);
-        let sessions =
-            Arc::new(session::Shared::new(Arc::clone(&node), auth, config.client.clone(), limits, Wheel::new(clock)));
+        let sessions = session::Shared::new(Arc::clone(&node), auth, config.client.clone(), limits, Wheel::new(clock));
+        let sessions = Arc::new(sessions.with_hooks(hooks, front.clone()));
         let api = Arc::new(Api::new(node));
         Ok(Self { config, front, back, sessions, api, json, protobuf })
     }

@@ -6,7 +6,7 @@
 use fanfare_proto::code::ErrorCode;
 use fanfare_proto::name;
 
-use crate::config::section::{ChannelOptions, DataFormat, DeltaType};
+use crate::config::section::{ChannelOptions, DataFormat, DeltaType, HookChoice};
 use crate::model::command::Subscribe;
 use crate::model::{ChannelName, UserId};
 
@@ -58,6 +58,8 @@ pub enum Grant {
     None,
     /// A subscription token for this user, channel and connection, verified.
     Token,
+    /// The application's yes, which its hook has given for this user, channel and connection.
+    Hook,
 }
 
 /// Whether whoever asks listens to the channel, too.
@@ -99,14 +101,22 @@ const OFF: Decision = Decision::Deny(ErrorCode::NotAvailable);
 
 /// May they subscribe?
 pub fn subscribe(asker: Asker<'_>, channel: &ChannelName, options: &ChannelOptions, grant: Grant) -> Decision {
-    if grant == Grant::Token {
-        return ALLOW;
+    match grant {
+        Grant::Token | Grant::Hook => return ALLOW,
+        Grant::None => {}
     }
     if let Some(decision) = by_name(asker, channel, options) {
         return decision;
     }
     let identified = !asker.user.is_anonymous() || options.allow_subscribe_for_anonymous;
     if options.allow_subscribe_for_client && identified { ALLOW } else { unless_insecure(asker) }
+}
+
+/// Whether a hook decides who may subscribe, rather than the rules: where one is named, and neither the channel's
+/// name keeps everybody out nor lists who may come in.
+#[must_use]
+pub fn leaves_it_to_hook(asker: Asker<'_>, channel: &ChannelName, options: &ChannelOptions) -> bool {
+    options.subscribe_hook != HookChoice::Off && by_name(asker, channel, options).is_none()
 }
 
 /// May they publish? The channel's name plays no part: who may publish to a private channel is who the

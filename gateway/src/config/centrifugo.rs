@@ -106,7 +106,10 @@ pub const NAMES: &[Name] = &[
     noted("client.history_max_publication_limit", "history.recovery_max_publication_limit", "one limit for both"),
     noted("client.recovery_max_publication_limit", "history.recovery_max_publication_limit", "one limit for both"),
     later("client.connect_code_to_unidirectional_disconnect.*"),
-    later("client.proxy.*"),
+    noted("client.proxy.connect.enabled", "hook.connect", "the name of a hook, a section `[hook.app]`"),
+    noted("client.proxy.connect.*", "hook.app.url", "and its other keys; any name, which hook.connect says"),
+    noted("client.proxy.refresh.enabled", "hook.refresh", "the name of a hook, a section `[hook.app]`"),
+    noted("client.proxy.refresh.*", "hook.app.url", "and its other keys; any name, which hook.refresh says"),
     noted("channel.without_namespace", "channel.default", "options as below"),
     noted("channel.namespaces", "channel.namespace", "a section for each, `[[channel.namespace]]`; options as below"),
     without("channel.max_length", "fixed at 255"),
@@ -115,6 +118,9 @@ pub const NAMES: &[Name] = &[
     without("channel.user_boundary", "fixed: `#`"),
     without("channel.user_separator", "fixed: `,`"),
     noted("channel.history_meta_ttl", "channel.default.history_meta_ttl", "and in each `[[channel.namespace]]`"),
+    noted("channel.proxy.subscribe.*", "hook.app.url", "and its other keys; any name, which hook.subscribe says"),
+    noted("channel.proxy.publish.*", "hook.app.url", "and its other keys; any name, which hook.publish says"),
+    noted("channel.proxy.sub_refresh.*", "hook.app.url", "and its other keys; any name, which hook.sub_refresh says"),
     later("channel.proxy.*"),
     here("websocket.message_size_limit", "client.message_size_limit"),
     here("websocket.read_buffer_size", "server.read_buffer"),
@@ -174,7 +180,18 @@ pub const NAMES: &[Name] = &[
     later("uni_websocket.*"),
     later("uni_grpc.*"),
     later("emulation.*"),
-    later("rpc.*"),
+    noted("rpc.proxy.*", "hook.app.url", "and its other keys; any name, which hook.rpc says"),
+    noted("rpc.*", "hook.rpc", "one hook for all methods"),
+    without("proxies.name", "the name is the section's: `[hook.app]`"),
+    noted("proxies.endpoint", "hook.app.url", "for each a section with its name"),
+    noted("proxies.timeout", "hook.app.timeout", "for each a section with its name"),
+    noted("proxies.http_headers", "hook.app.header_allow", "for each a section with its name"),
+    noted("proxies.emulated_headers", "hook.app.emulated_headers", "for each a section with its name"),
+    noted("proxies.binary_encoding", "hook.app.binary", "for each a section with its name"),
+    noted("proxies.include_connection_meta", "hook.app.include_connection_meta", "for each a section with its name"),
+    noted("proxies.http.static_headers", "hook.app.headers", "for each a section with its name"),
+    noted("proxies.grpc.static_metadata", "hook.app.headers", "for each a section with its name"),
+    noted("proxies.http.status_to_code_transforms", "hook.app.status_to_code", "each rule is a text"),
     later("proxies.*"),
     later("consumers.*"),
     later("graphite.*"),
@@ -192,19 +209,24 @@ pub const NAMES: &[Name] = &[
 ];
 
 /// Channel options that Centrifugo does not have.
-pub const OPTIONS_NEW: &[&str] = &["exclude_publisher", "publish_ack", "leave_delay"];
+pub const OPTIONS_NEW: &[&str] =
+    &["exclude_publisher", "publish_ack", "leave_delay", "subscribe_hook", "sub_refresh_hook", "publish_hook"];
+
+/// Channel options of Centrifugo's that have other names here.
+pub const OPTIONS_RENAMED: &[(&str, &str)] = &[
+    ("subscribe_proxy_enabled", "subscribe_hook"),
+    ("subscribe_proxy_name", "subscribe_hook"),
+    ("publish_proxy_enabled", "publish_hook"),
+    ("publish_proxy_name", "publish_hook"),
+    ("sub_refresh_proxy_enabled", "sub_refresh_hook"),
+    ("sub_refresh_proxy_name", "sub_refresh_hook"),
+];
 
 /// Channel options of Centrifugo's that do not exist here yet. The others have the same names.
 pub const OPTIONS_LATER: &[&str] = &[
     "auto_cache_recover",
     "allow_tags_filter",
     "channel_regex",
-    "subscribe_proxy_enabled",
-    "subscribe_proxy_name",
-    "publish_proxy_enabled",
-    "publish_proxy_name",
-    "sub_refresh_proxy_enabled",
-    "sub_refresh_proxy_name",
     "subscribe_stream_proxy_enabled",
     "subscribe_stream_proxy_name",
     "subscribe_stream_proxy_bidirectional",

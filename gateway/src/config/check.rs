@@ -5,6 +5,7 @@ mod auth;
 mod channel;
 mod client;
 mod history;
+mod hook;
 mod limit;
 mod server;
 
@@ -48,7 +49,8 @@ pub(crate) fn check(
     let mut checker = Checker { settings, sources, problems, warnings };
     checker.replicas(&raw);
     let auth = checker.auth(raw.token, raw.subscription_token, raw.issuers, &raw.client);
-    let channel = checker.channel(&raw.channel_default, raw.namespaces);
+    let mut channel = checker.channel(&raw.channel_default, raw.namespaces);
+    let hook = checker.hooks(raw.hook_use, raw.hooks, &mut channel);
     Config {
         server: checker.server(raw.server, raw.tls),
         client: checker.client(raw.client, raw.personal_channel, &channel),
@@ -58,6 +60,7 @@ pub(crate) fn check(
         limit: checker.limit(&raw.limit, &raw.connection_limit, &raw.user_limit, &raw.broker.url),
         broker: checker.broker(raw.broker),
         auth,
+        hook,
         api: checker.api(raw.api),
         telemetry: checker.telemetry(raw.telemetry),
         shutdown: checker.shutdown(&raw.shutdown),

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::manual::variable;
 use crate::config::problem::{Problem, Problems};
-use crate::config::raw::{self, LISTS};
+use crate::config::raw::{self, HOOKS, LISTS, RawHook};
 use crate::config::settings::{Origin, Settings, Written};
 use crate::config::{Config, Machine, check, unknown};
 
@@ -148,6 +148,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     for Flag { flag, path, value } in &sources.flags {
         settings.put(path, Written::Text(value.clone()), Origin::Flag(flag));
     }
+    settings.gather(HOOKS, "headers");
     let config = check::check(&settings, sources, &mut problems, &mut warnings);
     // Somebody tried to set these, and was told what went wrong: "is not set" would lead astray.
     problems.retain(|problem| problem.origin.is_some() || !unread.contains(&problem.path));
@@ -188,7 +189,8 @@ fn read_environment(
     let mut unread = BTreeSet::new();
     let mut ours: BTreeMap<&str, &OsString> =
         environment.iter().filter(|(name, _)| name.starts_with("FANFARE_")).map(|(k, v)| (k.as_str(), v)).collect();
-    for path in paths() {
+    let hooks: BTreeSet<String> = ours.keys().filter_map(|name| hook_path(name)).collect();
+    for path in paths().chain(hooks) {
         let name = variable(&path);
         let file_name = format!("{name}_FILE");
         let read = match (ours.remove(name.as_str()), ours.remove(file_name.as_str())) {
@@ -227,6 +229,15 @@ pub(crate) fn paths() -> impl Iterator<Item = String> {
     let sections = raw::SECTIONS.iter().filter(|section| LISTS.iter().all(|(list, ..)| section.path != *list));
     let keys = sections.flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.path, key.name)));
     keys.chain(LISTS.iter().map(|(list, ..)| (*list).to_owned()))
+}
+
+/// The path of a hook's key that a variable sets, with or without `_FILE`: hooks have names of their own.
+fn hook_path(variable: &str) -> Option<String> {
+    let (name, key) = variable.strip_prefix("FANFARE_HOOK__")?.split_once("__")?;
+    let key = key.to_ascii_lowercase();
+    let known = |key: &&str| RawHook::MANUAL.keys.iter().any(|known| known.name == *key);
+    let key = [Some(&*key), key.strip_suffix("_file")].into_iter().flatten().find(known)?;
+    Some(format!("{HOOKS}.{}.{key}", name.to_ascii_lowercase()))
 }
 
 fn variable_text(value: &OsStr) -> Result<String, String> {

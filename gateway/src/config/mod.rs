@@ -29,8 +29,8 @@ pub use raw::SECTIONS;
 pub use settings::{Origin, Settings};
 
 use section::{
-    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, LimitConfig, PresenceConfig,
-    ServerConfig, ShutdownConfig, TelemetryConfig,
+    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, HooksConfig, LimitConfig,
+    PresenceConfig, ServerConfig, ShutdownConfig, TelemetryConfig,
 };
 
 /// The whole configuration, checked.
@@ -50,6 +50,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// Whose tokens are good.
     pub auth: AuthConfig,
+    /// The application's hooks.
+    pub hook: HooksConfig,
     /// The server API.
     pub api: ApiConfig,
     /// How much anyone may ask for.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::config::centrifugo::{self, NAMES, OPTIONS_LATER, OPTIONS_NEW};
+use crate::config::centrifugo::{self, NAMES, OPTIONS_LATER, OPTIONS_NEW, OPTIONS_RENAMED};
 use crate::config::load::DEV;
 use crate::config::manual::{Key, Section, Unset};
-use crate::config::raw::{LISTS, NAMESPACES, RawChannelOptions, SECTIONS};
+use crate::config::raw::{HOOK, HOOKS, LISTS, NAMESPACES, RawChannelOptions, RawHookUse, SECTIONS};
 use crate::config::settings::{Origin, Settings};
 
 const HEAD: &str = "\
@@ -36,6 +36,8 @@ fn file(head: &str, settings: &Settings) -> String {
     for section in SECTIONS {
         if is_list(section) {
             list(&mut out, section, settings);
+        } else if section.path == HOOK {
+            hooks(&mut out, section, settings);
         } else {
             out.push('\n');
             comment(&mut out, section.about);
@@ -68,6 +70,23 @@ fn list(out: &mut String, section: &Section, settings: &Settings) {
         let _ = writeln!(out, "#[[{list}]]");
         keys(out, section.keys, list, settings, true);
         keys(out, more, list, settings, false);
+    }
+}
+
+/// The given ones; without any, an empty one as an example.
+fn hooks(out: &mut String, section: &Section, settings: &Settings) {
+    let is_key = |name: &String| RawHookUse::MANUAL.keys.iter().any(|key| key.name == name);
+    let mut given: Vec<String> = settings.tables_of(HOOKS).into_iter().filter(|name| !is_key(name)).collect();
+    out.push('\n');
+    comment(out, section.about);
+    let explained = given.is_empty();
+    if explained {
+        given.extend(HOOK.rsplit('.').next().map(str::to_owned));
+    }
+    for name in given {
+        let path = format!("{HOOKS}.{name}");
+        let _ = writeln!(out, "[{path}]");
+        keys(out, section.keys, &path, settings, explained);
     }
 }
 
@@ -174,6 +193,9 @@ pub fn centrifugo_tables() -> String {
     for key in RawChannelOptions::MANUAL.keys {
         let text = if OPTIONS_NEW.contains(&key.name) { "new here" } else { "the same" };
         let _ = writeln!(out, "| `{}` | {text} |", key.name);
+    }
+    for (option, here) in OPTIONS_RENAMED {
+        let _ = writeln!(out, "| `{option}` | `{here}` |");
     }
     for option in OPTIONS_LATER {
         let _ = writeln!(out, "| `{option}` | {} |", centrifugo::LATER);

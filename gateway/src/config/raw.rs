@@ -17,6 +17,7 @@ use crate::model::{ByteSize, Network};
 
 pub(crate) use auth::{RawIssuer, RawSubscriptionToken, RawToken};
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
+pub(crate) use hook::{RawHook, RawHookUse};
 pub(crate) use limit::{RawConnectionLimit, RawLimit, RawUserLimit};
 pub(crate) use tls::RawTls;
 
@@ -31,6 +32,9 @@ pub(crate) const LISTS: &[(&str, &str, &str)] = &[
     (NAMESPACES, "namespace", r#"{"name":"chat","allow_subscribe_for_client":true}"#),
     (ISSUERS, "issuer", r#"{"name":"staff","issuer":"https://staff.example.com","public_keys":["staff.pem"]}"#),
 ];
+/// The section that holds the hooks, each with its own name, and how the manual calls one.
+pub(crate) const HOOKS: &str = "hook";
+pub(crate) const HOOK: &str = "hook.app";
 
 /// Every section, in the order of the manual.
 pub const SECTIONS: &[Section] = &[
@@ -43,6 +47,8 @@ pub const SECTIONS: &[Section] = &[
     RawIssuer::MANUAL,
     RawChannelOptions::MANUAL,
     RawNamespaceName::MANUAL,
+    RawHookUse::MANUAL,
+    RawHook::MANUAL,
     RawApi::MANUAL,
     RawLimit::MANUAL,
     RawConnectionLimit::MANUAL,
@@ -67,6 +73,8 @@ pub(crate) struct Raw {
     pub(crate) issuers: Vec<(String, RawIssuer)>,
     pub(crate) channel_default: RawChannelOptions,
     pub(crate) namespaces: Vec<RawNamespace>,
+    pub(crate) hook_use: RawHookUse,
+    pub(crate) hooks: Vec<RawNamedHook>,
     pub(crate) api: RawApi,
     pub(crate) limit: RawLimit,
     pub(crate) connection_limit: RawConnectionLimit,
@@ -87,6 +95,15 @@ pub(crate) struct RawNamespace {
     pub(crate) options: RawChannelOptions,
 }
 
+/// One `[hook.app]`.
+#[derive(Debug)]
+pub(crate) struct RawNamedHook {
+    /// `hook.app`
+    pub(crate) path: String,
+    pub(crate) name: String,
+    pub(crate) hook: RawHook,
+}
+
 impl Raw {
     pub(crate) fn read(reader: &mut Reader) -> Self {
         Self {
@@ -99,6 +116,8 @@ impl Raw {
             issuers: read_issuers(reader),
             channel_default: RawChannelOptions::read(reader, "channel.default"),
             namespaces: read_namespaces(reader),
+            hook_use: RawHookUse::read(reader, HOOKS),
+            hooks: read_hooks(reader),
             api: RawApi::read(reader, "api"),
             limit: RawLimit::read(reader, "limit"),
             connection_limit: RawConnectionLimit::read(reader, "limit.connection"),
@@ -137,6 +156,19 @@ fn read_issuers(reader: &mut Reader) -> Vec<(String, RawIssuer)> {
         let issuer = RawIssuer::read(reader, &path);
         issuers.push((path, issuer));
     }
+}
+
+fn read_hooks(reader: &mut Reader) -> Vec<RawNamedHook> {
+    // What the section's own keys are called is no name: `hook.connect.url` stays unknown, and is explained.
+    let is_free = |name: &String| RawHookUse::MANUAL.keys.iter().all(|key| key.name != name);
+    let names = reader.tables_of(HOOKS).into_iter().filter(is_free);
+    names
+        .map(|name| {
+            let path = format!("{HOOKS}.{name}");
+            let hook = RawHook::read(reader, &path);
+            RawNamedHook { path, name, hook }
+        })
+        .collect()
 }
 
 /// The type of a key's field: with a default it is always there.
@@ -205,6 +237,7 @@ macro_rules! section {
 // Below the macros, which they use.
 mod auth;
 mod channel;
+mod hook;
 mod limit;
 mod tls;
 

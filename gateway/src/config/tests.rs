@@ -13,6 +13,7 @@ use crate::model::ByteSize;
 mod auth;
 mod channels;
 mod doors;
+mod hooks;
 mod limits;
 mod printed;
 
@@ -78,8 +79,9 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown, limit } =
+    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown, limit, hook } =
         good("", &[]).config;
+    assert_eq!(hook, HooksConfig::default());
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
     assert_eq!(server.listen, addr("0.0.0.0:8080"));

@@ -10,8 +10,10 @@ use crate::config::duration::{parse_duration, parse_size, show_duration};
 use crate::config::moment::Moment;
 use crate::config::secret::Secret;
 use crate::config::section::auth::{Algorithm, ClaimPath, KeyFile};
-use crate::config::section::{AddressHeader, BrokerUrl, DataFormat, DeltaType, LogFormat, ProxyProtocol};
-use crate::config::section::{PublishAck, RecoveryMode, TlsVersion};
+use crate::config::section::{
+    AddressHeader, BrokerUrl, DataFormat, DeltaType, HookChoice, HookUrl, LogFormat, ProxyProtocol, PublishAck,
+    RecoveryMode, StatusMeaning, StatusRule, TlsVersion,
+};
 use crate::model::{ByteSize, Network, NotANetwork};
 
 /// What stands for a secret wherever it would be shown.
@@ -212,6 +214,105 @@ impl Value for BrokerUrl {
 
     fn show(&self) -> String {
         quoted(&self.masked())
+    }
+}
+
+impl Value for HookUrl {
+    const FORM: &'static str = r#"a URL such as "http://127.0.0.1:3000/hook" or "grpc://127.0.0.1:9000""#;
+    /// It may hold a password.
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.masked())
+    }
+}
+
+impl Value for HookChoice {
+    const FORM: &'static str = r#"true, false or a hook's name such as "app""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "" => Err(Wrong::Form),
+            "false" => Ok(Self::Off),
+            "true" => Ok(Self::Usual),
+            name => Ok(Self::Named(name.to_owned())),
+        }
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        match value {
+            toml::Value::Boolean(false) => Ok(Self::Off),
+            toml::Value::Boolean(true) => Ok(Self::Usual),
+            toml::Value::String(text) => Self::from_text(text),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Off => "false".to_owned(),
+            Self::Usual => "true".to_owned(),
+            Self::Named(name) => quoted(name),
+        }
+    }
+}
+
+impl Value for StatusRule {
+    const FORM: &'static str = r#"a rule such as "404 error 1404 not found" or "403 disconnect 4403 banned""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let mut words = text.splitn(4, ' ');
+        let mut word = || words.next().unwrap_or_default();
+        let (status, what, code, said) = (word(), word(), word(), word().to_owned());
+        let status = status.parse().ok().filter(|status| (100..=599).contains(status) && *status != 200);
+        let code: Option<u32> = code.parse().ok();
+        let meaning = match (what, code) {
+            ("error" | "temporary", Some(code @ 400..=1999)) => {
+                StatusMeaning::Error { code, message: said, temporary: what == "temporary" }
+            }
+            ("disconnect", Some(code @ 4000..=4999)) => StatusMeaning::Disconnect { code, reason: said },
+            _ => return Err(Wrong::Form),
+        };
+        Ok(Self { status: status.ok_or(Wrong::Form)?, meaning })
+    }
+
+    fn show(&self) -> String {
+        let (what, code, said) = match &self.meaning {
+            StatusMeaning::Error { code, message, temporary: false } => ("error", code, message),
+            StatusMeaning::Error { code, message, temporary: true } => ("temporary", code, message),
+            StatusMeaning::Disconnect { code, reason } => ("disconnect", code, reason),
+        };
+        quoted(format!("{} {what} {code} {said}", self.status).trim_end())
+    }
+}
+
+/// Headers with their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderTable(pub(crate) Vec<(String, Secret)>);
+
+impl Value for HeaderTable {
+    const FORM: &'static str = r#"a table such as { X-Key = "..." } (in a variable: JSON)"#;
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let value = serde_json::from_str::<toml::Value>(text).map_err(|_| Wrong::Form)?;
+        Self::from_toml(&value)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        let toml::Value::Table(table) = value else { return Err(Wrong::Form) };
+        let read = |(name, value): (&String, &toml::Value)| Ok((name.clone(), Secret::from_toml(value)?));
+        table.iter().map(read).collect::<Result<_, Wrong>>().map(Self)
+    }
+
+    fn show(&self) -> String {
+        let names: Vec<String> =
+            self.0.iter().map(|(name, _)| format!("{} = {}", quoted(name), quoted(MASK))).collect();
+        if names.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", names.join(", ")) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Token;
+use super::{ClientHeaders, Token};
 
 /// One thing asked, with the number its answer must carry.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,8 @@ pub struct Connect {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Headers that its platform lets it set in the protocol only.
+    pub headers: ClientHeaders,
     /// Positions of server-side subscriptions from before a reconnect.
     pub subs: BTreeMap<String, Subscribe>,
 }

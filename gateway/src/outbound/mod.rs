@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect;
 use reqwest::{Certificate, Client, Method};
 
@@ -15,7 +15,7 @@ use crate::model::ByteSize;
 
 pub use address::Addresses;
 pub use reqwest::Url;
-pub use reqwest::header::HeaderMap as Headers;
+pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// How somebody may be called.
 #[derive(Clone, Debug)]

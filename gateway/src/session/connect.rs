@@ -8,7 +8,7 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use fanfare_proto::name;
 use futures_util::future::try_join_all;
 
-use super::state::{Live, State, Subscription};
+use super::state::{Live, Renewal, State, Subscription};
 use super::subscribe::told;
 use super::{Refusal, Session};
 use crate::auth::{ConnectionToken, ServerSub, TokenError};
@@ -21,7 +21,7 @@ use crate::model::{ChannelName, Token, UserId};
 impl Session {
     pub(super) async fn connect(&mut self, id: u32, connect: Connect) -> Result<(), Refusal> {
         let done = self.try_connect(id, &connect).await;
-        if let Err(Refusal::Error(_)) = done {
+        if let Err(Refusal::Error(_) | Refusal::Custom(_)) = done {
             self.state = State::Refused;
         }
         // Whether it was good or not, it is not needed again.
@@ -30,7 +30,8 @@ impl Session {
     }
 
     async fn try_connect(&mut self, id: u32, connect: &Connect) -> Result<(), Refusal> {
-        let token = self.identify(&connect.token).await?;
+        self.keep_headers(connect);
+        let Arrival { token, data } = self.identify(connect).await?;
         let subs = self.server_subscriptions(&token)?;
         let allowance = self.enter(&token.user)?;
         // Orders reach it from now on: a ban that comes while its channels are subscribed is not missed.
@@ -44,13 +45,16 @@ impl Session {
             user: token.user,
             info: token.info,
             expires_at: token.expires_at,
+            renewal: if self.shared.hooks.refresh().is_some() { Renewal::Hook } else { Renewal::Client },
+            // Nobody but hooks has a use for it.
+            meta: if self.shared.hooks.is_empty() { Bytes::new() } else { token.meta },
             subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
             allowance,
         }));
         match self.join_all(&subs, &connect.subs).await {
-            Ok(standings) => self.welcome(id, token.expires_at, subs, standings),
-            Err(Refusal::Close(code)) => return Err(code.into()),
-            Err(Refusal::Error(_)) => {
+            Ok(standings) => self.welcome(id, data, subs, standings),
+            Err(Refusal::Close(close)) => return Err(close.into()),
+            Err(Refusal::Error(_) | Refusal::Custom(_)) => {
                 // Told as temporary, then closed so that stock clients try again.
                 self.refuse(id, ErrorCode::Internal);
                 return Err(CloseCode::ServerError.into());
@@ -91,7 +95,7 @@ impl Session {
     fn welcome(
         &mut self,
         id: u32,
-        expires_at: Option<i64>,
+        data: Bytes,
         subs: BTreeMap<ChannelName, ServerSub>,
         mut standings: BTreeMap<ChannelName, Standing>,
     ) {
@@ -104,8 +108,8 @@ impl Session {
         let connected = Connected {
             client: self.connection,
             version: env!("CARGO_PKG_VERSION"),
-            ttl: expires_at.map(|expires_at| self.shared.until(expires_at)),
-            data: Bytes::new(),
+            ttl: self.connection_ttl(),
+            data,
             subs: subs.collect(),
             ping_interval: interval,
             pong: true,
@@ -116,18 +120,17 @@ impl Session {
         self.reply(id, &Reply::Connect(Box::new(connected)));
     }
 
-    /// Who is it, by the token of the frame or of the header?
-    async fn identify(&self, frame_token: &str) -> Result<ConnectionToken, Refusal> {
-        let token = match (frame_token, &*self.header_token) {
+    /// Who is it, by the token of the frame or of the header? Without one, by what the application says.
+    async fn identify(&mut self, connect: &Connect) -> Result<Arrival, Refusal> {
+        let token = match (&*connect.token, &*self.header_token) {
             (token, "") | ("", token) => token,
             (a, b) if a == b => a,
             _ => return Err(CloseCode::InvalidToken.into()),
         };
-        let config = &self.shared.config;
         if token.is_empty() {
-            let welcome = config.insecure || config.allow_anonymous;
-            return if welcome { Ok(ConnectionToken::default()) } else { Err(CloseCode::BadRequest.into()) };
+            return self.identify_without_token(connect).await;
         }
+        let config = &self.shared.config;
         match self.shared.auth.verify_connection(token, self.shared.unix_s()).await {
             Ok(token)
                 if token.user.is_anonymous() && config.disallow_anonymous_connection_tokens && !config.insecure =>
@@ -135,12 +138,21 @@ impl Session {
                 Err(CloseCode::PermissionDenied.into())
             }
             // It must be good when it is shown, and may grow old then.
-            Ok(token) if config.insecure => Ok(ConnectionToken { expires_at: None, ..token }),
-            Ok(token) => Ok(token),
+            Ok(token) if config.insecure => Ok(ConnectionToken { expires_at: None, ..token }.into()),
+            Ok(token) => Ok(token.into()),
             // Nobody can be told apart in a gateway without keys, and in an insecure one nobody has to be.
-            Err(TokenError::NotConfigured) if config.insecure => Ok(ConnectionToken::default()),
+            Err(TokenError::NotConfigured) if config.insecure => Ok(Arrival::default()),
             Err(error) => Err(Self::refuse_connection_token(error)),
         }
+    }
+
+    async fn identify_without_token(&mut self, connect: &Connect) -> Result<Arrival, Refusal> {
+        if let Some(arrival) = self.ask_who_it_is(connect).await? {
+            return Ok(arrival);
+        }
+        let config = &self.shared.config;
+        let welcome = config.insecure || config.allow_anonymous;
+        if welcome { Ok(Arrival::default()) } else { Err(CloseCode::BadRequest.into()) }
     }
 
     pub(super) fn refuse_connection_token(error: TokenError) -> Refusal {
@@ -188,6 +200,24 @@ impl Session {
 
 impl ServerSub {
     fn kept(&self) -> Subscription {
-        Subscription { info: self.info.clone(), server_side: true, expires_at: None, overrides: self.overrides }
+        Subscription {
+            info: self.info.clone(),
+            server_side: true,
+            overrides: self.overrides,
+            ..Subscription::default()
+        }
+    }
+}
+
+/// Somebody who may come in, and what the application has for them.
+#[derive(Debug, Default)]
+pub(super) struct Arrival {
+    pub(super) token: ConnectionToken,
+    pub(super) data: Bytes,
+}
+
+impl From<ConnectionToken> for Arrival {
+    fn from(token: ConnectionToken) -> Self {
+        Self { token, data: Bytes::new() }
     }
 }

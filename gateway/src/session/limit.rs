@@ -65,7 +65,11 @@ impl Session {
                 self.refuse(id, code);
                 Flow::Continue
             }
-            Refusal::Close(code) => code.into(),
+            Refusal::Custom(error) => {
+                self.refuse_by_application(id, &error);
+                Flow::Continue
+            }
+            Refusal::Close(close) => Flow::Close(close),
         }
     }
 

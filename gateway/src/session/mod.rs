@@ -6,11 +6,14 @@
 mod connect;
 pub mod heartbeat;
 mod history;
+mod hook;
 mod limit;
 mod obey;
 mod presence;
 mod publish;
 mod refresh;
+mod renew;
+mod rpc;
 mod state;
 mod subscribe;
 mod unsubscribe;
@@ -22,6 +25,7 @@ use std::time::Duration;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use crate::auth::Auth;
+use crate::backend::{Brought, Hooks};
 use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
 use crate::hub::{Outbox, OutboxReader, Pipe};
@@ -29,9 +33,10 @@ use crate::limit::Limits;
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
-use crate::model::{ChannelName, Close, ConnectionId, SessionId, Token};
+use crate::model::{ChannelName, Close, ConnectionId, CustomError, SessionId, Token, TransportHeaders};
 use crate::node::Node;
 use crate::presence::Departure;
+use crate::task::Tasks;
 use crate::telemetry::metrics::CodeLabel;
 
 use heartbeat::{Heartbeat, Wheel};
@@ -50,6 +55,10 @@ pub struct Shared {
     pub limits: Arc<Limits>,
     /// Wakes sessions at their deadlines.
     pub wheel: Arc<Wheel>,
+    /// The application's, if it wants to be asked.
+    pub hooks: Hooks,
+    /// Where questions run that no command waits for.
+    tasks: Option<Tasks>,
     /// The node goes down: sessions that have not connected yet will not.
     ending: AtomicBool,
 }
@@ -72,7 +81,9 @@ impl From<CloseCode> for Flow {
 /// How a command ends that does not end well: told to the client as an error, or by closing.
 enum Refusal {
     Error(ErrorCode),
-    Close(CloseCode),
+    /// In the application's own words.
+    Custom(CustomError),
+    Close(Close),
 }
 
 impl From<ErrorCode> for Refusal {
@@ -83,7 +94,13 @@ impl From<ErrorCode> for Refusal {
 
 impl From<CloseCode> for Refusal {
     fn from(code: CloseCode) -> Self {
-        Self::Close(code)
+        Self::Close(code.into())
+    }
+}
+
+impl From<Close> for Refusal {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
     }
 }
 
@@ -101,6 +118,8 @@ pub struct Session {
     header_token: Token,
     state: State,
     heartbeat: Heartbeat,
+    /// Headers that hooks want; none if they want none, or none came.
+    brought: Option<Arc<Brought>>,
 }
 
 impl Session {
@@ -124,6 +143,7 @@ impl Session {
             header_token,
             state: State::Fresh,
             heartbeat,
+            brought: None,
             shared,
         };
         session.arm();
@@ -132,6 +152,15 @@ impl Session {
             session.outbox.alarm().ring();
         }
         (session, reader)
+    }
+
+    /// Takes what hooks want of the request that opened the connection ([`Hooks::transport_headers`]).
+    #[must_use]
+    pub fn with_headers(mut self, transport: TransportHeaders) -> Self {
+        if !transport.is_empty() {
+            self.brought = Some(Arc::new(Brought { transport, ..Brought::default() }));
+        }
+        self
     }
 
     /// Carries out one command and answers it.
@@ -158,16 +187,13 @@ impl Session {
             (State::Live(_), Ask::Presence { channel }) => Box::pin(self.presence(id, &channel)).await,
             (State::Live(_), Ask::PresenceStats { channel }) => Box::pin(self.presence_stats(id, &channel)).await,
             (State::Live(_), Ask::History { channel, query }) => Box::pin(self.history(id, &channel, query)).await,
-            (State::Live(_), Ask::Rpc { .. } | Ask::Send { .. }) => Err(ErrorCode::NotAvailable.into()),
+            (State::Live(_), Ask::Rpc { method, data }) => Box::pin(self.rpc(id, &method, data)).await,
+            (State::Live(_), Ask::Send { .. }) => Err(ErrorCode::NotAvailable.into()),
         };
         self.arm();
         match done {
             Ok(()) => Flow::Continue,
-            Err(Refusal::Error(code)) => {
-                self.refuse(id, code);
-                Flow::Continue
-            }
-            Err(Refusal::Close(code)) => code.into(),
+            Err(refusal) => self.turn_down(id, refusal),
         }
     }
 
@@ -233,6 +259,13 @@ impl Session {
         }
     }
 
+    fn refuse_by_application(&mut self, id: u32, error: &CustomError) {
+        self.shared.node.metrics().errors.get_or_create(&CodeLabel { code: 0 }).inc();
+        if id != 0 {
+            self.tell(&Event::Refusal { id, error });
+        }
+    }
+
     /// Into the outbox. If that is closed the connection is ending anyway, and the reader says why.
     fn tell(&mut self, event: &Event<'_>) {
         let frame = self.wire.encode(event);
@@ -263,7 +296,14 @@ impl Shared {
     /// Joins the parts.
     #[must_use]
     pub fn new(node: Arc<Node>, auth: Arc<Auth>, config: ClientConfig, limits: Arc<Limits>, wheel: Arc<Wheel>) -> Self {
-        Self { node, auth, config, limits, wheel, ending: AtomicBool::new(false) }
+        let ending = AtomicBool::new(false);
+        Self { node, auth, config, limits, wheel, hooks: Hooks::default(), tasks: None, ending }
+    }
+
+    /// Adds the application's hooks; `tasks` run the questions that no command waits for.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Hooks, tasks: Tasks) -> Self {
+        Self { hooks, tasks: Some(tasks), ..self }
     }
 
     /// The node goes down: sessions that have not said who they are end now. Those that have are members

@@ -28,6 +28,8 @@ impl Session {
                 let asked = Subscribe { recover, recoverable: true, ..Subscribe::default() };
                 Box::pin(self.subscribe_by_order(channel, subscription, data, asked)).await
             }
+            Directive::Renew { channel: None, answer } => self.renew_connection(answer),
+            Directive::Renew { channel: Some(channel), answer } => self.renew_subscription(&channel, answer),
             Directive::Refresh { ttl } => {
                 let at = ttl
                     .map(|ttl| self.shared.unix_s().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)));

@@ -30,6 +30,21 @@ pub(super) struct Live {
     pub(super) subscriptions: Subscriptions,
     /// What it may still do; none where nothing is counted.
     pub(super) allowance: Option<Box<Allowance>>,
+    /// For the application's hooks, never for clients; empty if none.
+    pub(super) meta: Bytes,
+    pub(super) renewal: Renewal,
+}
+
+/// Who sees to it that something goes on that expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// The client brings a new token.
+    #[default]
+    Client,
+    /// A hook is asked when the time has come.
+    Hook,
+    /// It has been asked.
+    Asked,
 }
 
 /// What is kept of one subscription.
@@ -43,6 +58,7 @@ pub(super) struct Subscription {
     pub(super) expires_at: Option<i64>,
     /// Where the channel's options do not hold for it.
     pub(super) overrides: Overrides,
+    pub(super) renewal: Renewal,
 }
 
 /// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each
@@ -105,14 +121,29 @@ impl FromIterator<(ChannelName, Subscription)> for Subscriptions {
     }
 }
 
+impl Renewal {
+    /// How long after the expiry something happens: a client has its grace, a hook is asked at once. None while
+    /// it is asked.
+    pub(super) fn patience(self, grace: Duration) -> Option<Duration> {
+        match self {
+            Self::Client => Some(grace),
+            Self::Hook => Some(Duration::ZERO),
+            Self::Asked => None,
+        }
+    }
+}
+
 impl State {
     /// When the next token's grace period ends, by the clock of deadlines.
     pub(super) fn next_expiry(&self, shared: &Shared) -> Option<Duration> {
         let Self::Live(live) = self else { return None };
-        let at = |expires_at: i64, grace: Duration| shared.now() + shared.until(expires_at) + grace;
-        let connection = live.expires_at.map(|expires_at| at(expires_at, shared.config.expired_close_delay));
+        let at = |expires_at: Option<i64>, renewal: Renewal, grace: Duration| {
+            Some(shared.now() + shared.until(expires_at?) + renewal.patience(grace)?)
+        };
+        let connection = at(live.expires_at, live.renewal, shared.config.expired_close_delay);
         let grace = shared.config.expired_sub_close_delay;
-        let subscriptions = live.subscriptions.iter().filter_map(|(_, subscription)| subscription.expires_at);
-        connection.into_iter().chain(subscriptions.map(|expires_at| at(expires_at, grace))).min()
+        let subscriptions = live.subscriptions.iter().map(|(_, subscription)| subscription);
+        let subscriptions = subscriptions.filter_map(|sub| at(sub.expires_at, sub.renewal, grace));
+        connection.into_iter().chain(subscriptions).min()
     }
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
-use super::state::Subscription;
+use super::state::{Renewal, Subscription};
 use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
+use crate::backend::Permit;
 use crate::channel::overridden;
 use crate::channel::permission::{self, Asker, Grant, Granted};
 use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
 use crate::model::event::{Event, Recovery, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, ClientInfo};
+use crate::model::{ChannelName, ClientInfo, Overrides};
 use crate::node::{Joining, Opening};
 use crate::presence::Entry;
 use crate::telemetry::metrics::OutcomeLabel;
@@ -33,15 +34,25 @@ impl Session {
             "" => None,
             token => Some(self.verify_for(&channel, token).await?),
         };
-        self.permit(&channel, if token.is_some() { Grant::Token } else { Grant::None })?;
-        if token.is_none() {
+        let (grant, permit, overrides) = match token {
+            Some(SubscriptionToken { info, data, expires_at, overrides, .. }) => {
+                (Grant::Token, Permit { info, data, expires_at }, overrides)
+            }
+            None => match self.ask_for_channel(&channel, &subscribe.data).await? {
+                Some(permit) => (Grant::Hook, permit, Overrides::default()),
+                None => (Grant::None, Permit::default(), Overrides::default()),
+            },
+        };
+        self.permit(&channel, grant)?;
+        if grant == Grant::None {
             self.open_by_name(&channel).await?;
         }
-        let expires_at = token.as_ref().and_then(|token| token.expires_at);
-        let (info, data, overrides) = token.map(|token| (token.info, token.data, token.overrides)).unwrap_or_default();
-        let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
+        let Permit { info, data, expires_at } = permit;
+        let renewal = self.sub_renewal(&channel)?;
+        let told_ttl = expires_at.filter(|_| renewal == Renewal::Client);
+        let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let subscription = Subscription { info, server_side: false, expires_at, overrides };
+        let subscription = Subscription { info, server_side: false, expires_at, renewal, overrides };
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {

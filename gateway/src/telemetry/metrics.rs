@@ -44,7 +44,7 @@ metrics! {
     deliveries: Counter = counter, "Publications handed to a connection's outbox";
     disconnects: Family<CodeLabel, Counter> = family,
         "Connections that this node ended, by close code; custom codes count as 0";
-    errors: Family<CodeLabel, Counter> = family, "Commands refused, by error code";
+    errors: Family<CodeLabel, Counter> = family, "Commands refused, by error code; the application's own codes count as 0";
     broker_up: Gauge = gauge, "1 while the broker delivers";
     broker_reconnects: Counter = counter, "Links to the broker that were lost";
     broker_gaps: Counter = counter,
@@ -88,6 +88,12 @@ metrics! {
     refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before their first request";
     /// By outcome: `ok`, `error` (the one before stays).
     certificate_reloads: Family<OutcomeLabel, Counter> = family, "Times that the certificate was read again";
+    /// By hook, by kind (`connect`, `refresh`, `subscribe`, `sub_refresh`, `publish`, `rpc`), and by outcome: `ok`,
+    /// `error` and `disconnect` (the application's own), `timeout`, `unreachable`, `status`, `too_large`, `bad_answer`,
+    /// `open` (its circuit was), `full` (no place among its calls).
+    hook_calls: Family<HookLabel, Counter> = family, "Questions to the application's hooks";
+    hook_waiting: Gauge = gauge, "Questions that wait for a place among their hook's calls";
+    hook_open: Family<HookNameLabel, Gauge> = gauges, "1 while a hook is left alone because it does not answer";
     /// Each is a bug.
     task_panics: Counter = counter, "Tasks that ended in a panic";
 }
@@ -162,6 +168,24 @@ pub struct OutcomeLabel {
     pub outcome: &'static str,
 }
 
+/// Labels of a hook's calls: all from closed lists, the configuration's and the code's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HookLabel {
+    /// As the configuration calls it.
+    pub hook: String,
+    /// What it was asked.
+    pub kind: &'static str,
+    /// The word.
+    pub outcome: &'static str,
+}
+
+/// Label `hook`: as the configuration calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HookNameLabel {
+    /// The name.
+    pub hook: String,
+}
+
 impl Metrics {
     /// The text that Prometheus reads (OpenMetrics 1.0).
     ///
@@ -216,6 +240,15 @@ where
     L: Clone + fmt::Debug + Eq + std::hash::Hash + EncodeLabelSet + Send + Sync + 'static,
 {
     let metric = Family::<L, Counter>::default();
+    r.register(name, help, metric.clone());
+    metric
+}
+
+fn gauges<L>(r: &mut Registry, name: &str, help: &str) -> Family<L, Gauge>
+where
+    L: Clone + fmt::Debug + Eq + std::hash::Hash + EncodeLabelSet + Send + Sync + 'static,
+{
+    let metric = Family::<L, Gauge>::default();
     r.register(name, help, metric.clone());
     metric
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::jwk::{self, JwkError, NamedKey};
 use crate::config::section::auth::Family;
-use crate::outbound::{Body, Call, CallError, Headers, Outbound, Url};
+use crate::outbound::{Body, Call, CallError, HeaderMap, Outbound, Url};
 
 /// The status of an answer that has what was asked for. Others have something else, or are meant for caches.
 const OK: u16 = 200;
@@ -50,7 +50,7 @@ impl FetchError {
 }
 
 pub(super) async fn fetch(outbound: &Outbound, url: &Url) -> Result<Fetched, FetchError> {
-    let call = Call { url: url.clone(), body: Body::None, headers: Headers::new() };
+    let call = Call { url: url.clone(), body: Body::None, headers: HeaderMap::new() };
     let answer = outbound.call(call).await?;
     match answer.status {
         OK => {}
@@ -71,7 +71,7 @@ pub(super) async fn fetch(outbound: &Outbound, url: &Url) -> Result<Fetched, Fet
 }
 
 /// How much of the answer's life is left (RFC 9111, 4.2): nothing if it is not to be kept.
-fn max_age(headers: &Headers) -> Option<Duration> {
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let number = |text: &str| text.trim_matches('"').parse().ok().map(Duration::from_secs);
     let mut life = None;
     for value in headers.get_all("cache-control") {
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn how_long_an_answer_is_good() {
         let life = |headers: &[(&'static str, &'static str)]| {
-            let mut map = Headers::new();
+            let mut map = HeaderMap::new();
             for (name, value) in headers {
                 map.append(*name, value.parse().unwrap());
             }

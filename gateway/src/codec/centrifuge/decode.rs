@@ -8,6 +8,7 @@ use fanfare_proto::code::CloseCode;
 use fanfare_proto::limits::{COMMANDS_PER_MESSAGE_MAX, EPOCH_BYTES_MAX};
 
 use super::Decoded;
+use crate::model::ClientHeaders;
 use crate::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
 
 /// In a subscribe request's `flag`: an error rather than a subscription that has lost something.
@@ -70,6 +71,7 @@ fn connect(request: schema::ConnectRequest) -> Connect {
         data: request.data,
         name: request.name,
         version: request.version,
+        headers: ClientHeaders::new(request.headers),
         subs: subs.collect(),
     }
 }

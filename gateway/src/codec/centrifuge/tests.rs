@@ -8,6 +8,7 @@ use fanfare_proto::centrifuge::schema;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use super::*;
+use crate::model::ClientHeaders;
 use crate::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
 use crate::model::event::{Connected, Push, Reply, Subscribed};
 use crate::model::{ChannelName, ClientInfo, ConnectionId, NodeId, Position, Publication, SessionId, UserId};
@@ -88,6 +89,7 @@ fn connect_brings_token_data_name_version_and_subscriptions() {
         data: data(r#"{"a":1}"#),
         name: "js".into(),
         version: "5".into(),
+        headers: ClientHeaders::default(),
         subs: BTreeMap::from([("news".into(), news)]),
     };
     assert_eq!(asked(frame), Ask::Connect(connect));

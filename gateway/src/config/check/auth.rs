@@ -241,6 +241,7 @@ impl Checker<'_> {
     fn somebody_can_connect(&mut self, token: &TokenConfig, issuers: &[IssuerConfig], client: &RawClient) {
         let path = "auth.token.hmac_secret";
         let somebody = client.insecure || client.allow_anonymous || token.has_keys() || !issuers.is_empty();
+        let somebody = somebody || self.settings.get("hook.connect").is_some();
         if self.sources.purpose == Purpose::Serve && !somebody && self.settings.get(path).is_none() {
             let text = format!(
                 "is not set, so nobody could connect: set it in the file, by {v} or by {v}_FILE; \

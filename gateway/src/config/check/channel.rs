@@ -81,6 +81,9 @@ impl Checker<'_> {
             allow_presence_for_client: raw.allow_presence_for_client,
             allow_presence_for_subscriber: raw.allow_presence_for_subscriber,
             allow_presence_for_anonymous: raw.allow_presence_for_anonymous,
+            subscribe_hook: raw.subscribe_hook.clone(),
+            sub_refresh_hook: raw.sub_refresh_hook.clone(),
+            publish_hook: raw.publish_hook.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::manual::{Key, Section, Unset, show};
-use crate::config::section::{DataFormat, DeltaType, PublishAck, RecoveryMode};
+use crate::config::section::{DataFormat, DeltaType, HookChoice, PublishAck, RecoveryMode};
 use crate::config::settings::Reader;
 use crate::config::value::Value;
 
@@ -76,6 +76,13 @@ section! {
         allow_presence_for_subscriber: bool, default "false";
         /// With either of the former two: an anonymous one, too.
         allow_presence_for_anonymous: bool, default "false";
+        /// true: `hook.subscribe` is asked whether a client may have the channel; or a hook's name, "app". Who
+        /// brings a token is not asked about, nor are user-limited channels; private ones stay closed.
+        subscribe_hook: HookChoice, default "false";
+        /// The same with `hook.sub_refresh`: whether a subscription may go on that has expired.
+        sub_refresh_hook: HookChoice, default "false";
+        /// The same with `hook.publish`: what becomes of a client's publication. Nothing else decides then.
+        publish_hook: HookChoice, default "false";
     }
 }
 

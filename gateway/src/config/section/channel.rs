@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::hook::HookChoice;
+
 /// The rules of all channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelConfig {
@@ -76,6 +78,12 @@ pub struct ChannelOptions {
     pub allow_presence_for_subscriber: bool,
     /// With either of the former two: an anonymous one, too.
     pub allow_presence_for_anonymous: bool,
+    /// Who is asked whether a client may have the channel.
+    pub subscribe_hook: HookChoice,
+    /// Who is asked whether a subscription may go on that has expired.
+    pub sub_refresh_hook: HookChoice,
+    /// Who is asked what becomes of a client's publication.
+    pub publish_hook: HookChoice,
 }
 
 impl ChannelOptions {
@@ -107,6 +115,9 @@ impl ChannelOptions {
         allow_presence_for_client: false,
         allow_presence_for_subscriber: false,
         allow_presence_for_anonymous: false,
+        subscribe_hook: HookChoice::Off,
+        sub_refresh_hook: HookChoice::Off,
+        publish_hook: HookChoice::Off,
     };
 }
 

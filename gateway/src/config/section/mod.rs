@@ -6,6 +6,7 @@ pub mod broker;
 pub mod channel;
 pub mod client;
 pub mod history;
+pub mod hook;
 pub mod limit;
 pub mod presence;
 pub mod server;
@@ -21,6 +22,7 @@ pub use channel::{
 };
 pub use client::{ClientConfig, PersonalChannel};
 pub use history::HistoryConfig;
+pub use hook::{HookChoice, HookConfig, HookScheme, HookUrl, HooksConfig, StatusMeaning, StatusRule};
 pub use limit::{CommandRates, LimitConfig};
 pub use presence::PresenceConfig;
 pub use server::{AddressHeader, ProxyProtocol, ServerConfig};

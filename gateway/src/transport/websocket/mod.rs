@@ -19,7 +19,7 @@ use super::client::Client;
 use super::drive::{Connection, Ended};
 use crate::codec::Codec;
 use crate::limit::Admitted;
-use crate::model::{ByteSize, ClientAddress, Token};
+use crate::model::{ByteSize, ClientAddress, Token, TransportHeaders};
 use crate::session::{self, Session};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -69,6 +69,7 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     let (codec, protocol) = door.choose_codec(&request);
     let token = door.token(&request);
     let client = request.extensions().get::<ClientAddress>().copied();
+    let headers = door.headers(&request);
     let upgrade = match Upgrade::take(&mut request, protocol) {
         Ok(upgrade) => upgrade,
         Err(refusal) => return refusal,
@@ -84,7 +85,7 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     let tasks = door.tasks.clone();
     let metrics = Arc::clone(door.shared.node.metrics());
     // Boxed, as all that is needed for a moment only: an idle connection keeps its task's largest state.
-    let opening = Box::pin(open(door, upgrade, codec, token));
+    let opening = Box::pin(open(door, upgrade, codec, token, headers));
     tasks.spawn("connection", async move {
         let Some(mut connection) = opening.await else { return };
         let open = Open::count(metrics, admitted);
@@ -102,10 +103,11 @@ async fn open(
     upgrade: Upgrade,
     codec: Arc<dyn Codec>,
     token: Token,
+    headers: TransportHeaders,
 ) -> Option<Connection<WebSocket, Client>> {
     let (link, pipe) = upgrade.link(door.sizes).await?;
     let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token, pipe);
-    Some(Connection::new(link, Client::new(codec, session), reader))
+    Some(Connection::new(link, Client::new(codec, session.with_headers(headers)), reader))
 }
 
 /// Counts a socket as open for as long as it lives, however its task ends.
@@ -139,6 +141,12 @@ impl Door {
         }
         let protobuf = query(request).any(|pair| matches!(pair, ("cf_protocol" | "format", "protobuf")));
         (Arc::clone(if protobuf { &self.protobuf } else { &self.json }), None)
+    }
+
+    /// What the application's hooks want of the request.
+    fn headers(&self, request: &Request) -> TransportHeaders {
+        let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        TransportHeaders::pick(headers, self.shared.hooks.transport_headers())
     }
 
     /// From `Authorization: Bearer`, or from the query or a cookie where that is allowed; empty if none.

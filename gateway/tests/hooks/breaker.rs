@@ -1,0 +1,52 @@
+//! A backend that does not answer is left alone, and found again.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::backend::Backend;
+use crate::gateway::DEADLINE;
+use crate::{INTERNAL, client, gateway, rpc};
+
+const KEYS: &str = "breaker_failures = 3\nbreaker_pause = \"1s\"\ntimeout = \"500ms\"\n";
+
+#[tokio::test]
+async fn it_opens_and_heals() {
+    let backend = Backend::start();
+    let gateway = gateway(&backend.http(), KEYS).await;
+    let mut socket = client(&gateway, &backend, "1").await;
+    backend.plan("rpc", json!({ "status": 503 })).await;
+    for id in 2..12 {
+        assert_eq!(rpc(&mut socket, id, json!({})).await["error"]["code"], INTERNAL);
+    }
+    assert_eq!(backend.seen().await.len(), 3, "then it is left alone");
+    assert!((gateway.metric("fanfare_hook_open", "hook=\"app\"").await - 1.0).abs() < 0.1);
+    assert!((gateway.metric("fanfare_hook_calls_total", "outcome=\"open\"").await - 7.0).abs() < 0.1);
+    backend.plan("rpc", json!({})).await;
+    let heals = async {
+        for id in 12.. {
+            if rpc(&mut socket, id, json!({})).await["rpc"].is_object() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, heals).await.expect("it is found again");
+    assert!(gateway.metric("fanfare_hook_open", "hook=\"app\"").await.abs() < 0.1);
+    let log = gateway.log();
+    assert!(log.contains("does not answer any more") && log.contains("a hook answers again"), "{log}");
+}
+
+/// What one client can bring about must not take the hook away from all others.
+#[tokio::test]
+async fn a_client_cannot_open_it_with_requests_that_the_backend_chokes_on() {
+    let backend = Backend::start();
+    let gateway = gateway(&backend.http(), KEYS).await;
+    let mut socket = client(&gateway, &backend, "1").await;
+    for (id, plan) in
+        (2..).zip([json!({ "status": 500 }), json!({ "raw": "x" }), json!({ "bytes": 2_000_000 })].repeat(3))
+    {
+        assert_eq!(rpc(&mut socket, id, json!({ "plan": plan })).await["error"]["code"], INTERNAL);
+    }
+    assert!(rpc(&mut socket, 99, json!({})).await["rpc"].is_object());
+}
