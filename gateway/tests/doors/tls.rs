@@ -110,13 +110,13 @@ async fn small_and_large_messages_go_both_ways() {
 #[tokio::test]
 async fn a_reader_that_pauses_gets_everything_in_order() {
     let pair = Pair::make();
-    let gateway = Gateway::start(&format!("{INSECURE}{}", pair.section())).await;
+    let gateway = Gateway::start(&format!("{INSECURE}queue_max_size = \"64MiB\"\n{}", pair.section())).await;
     let socket = TcpSocket::new_v4().unwrap();
     // So that the gateway's socket is full soon.
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket.connect(gateway.listen).await.unwrap();
     let mut client = Client::open(pair.connect_over(stream, VERSIONS).await.unwrap()).await;
-    let texts: Vec<Value> = (0..60).map(|n| json!([n, long_text(10_000 + 777 * n)])).collect();
+    let texts: Vec<Value> = (0..60).map(|n| json!([n, long_text(150_000 + 777 * n)])).collect();
     for text in &texts {
         publish(&pair, &gateway, text).await;
     }
