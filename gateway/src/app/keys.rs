@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::auth::{Auth, KeyProblem};
-use crate::config::section::AuthConfig;
+use crate::auth::jwks::{Jwks, JwksConfig};
+use crate::auth::{Auth, KeyProblem, KeySource};
+use crate::config::section::{AuthConfig, auth};
 use crate::model::time::{Clock, SystemClock};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -15,8 +16,25 @@ pub(super) fn auth(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<Auth, KeyProblem> {
-    let _ = (tasks, clock, metrics);
-    Auth::new(config)
+    Auth::with_key_sets(config, &|path, written| {
+        let problem = |key: &str, text: String| KeyProblem { path: format!("{path}.{key}"), text };
+        let config = treated(written).map_err(|text| problem("jwks_ca_file", text))?;
+        let source = Jwks::start(config, tasks, Arc::clone(clock), Arc::clone(metrics));
+        let source: Arc<dyn KeySource> = source.map_err(|error| problem("jwks_url", error.to_string()))?;
+        Ok(source)
+    })
+}
+
+/// How the key set is treated: as most are, but for what was written.
+fn treated(written: &auth::JwksConfig) -> Result<JwksConfig, String> {
+    let cannot = |file: &String, error: std::io::Error| format!("{file} cannot be read: {error}");
+    let read = |file: &String| std::fs::read(file).map_err(|error| cannot(file, error));
+    Ok(JwksConfig {
+        allow_http: written.allow_http,
+        allow_private_addresses: written.allow_private_addresses,
+        authorities: written.ca_file.as_ref().map(read).transpose()?,
+        ..JwksConfig::new(&written.url)
+    })
 }
 
 /// Asks a verifier that is made for this one question.
