@@ -6,6 +6,7 @@
 //! | [`claims`] | the application's, which signs tokens, and the gateway's |
 //! | [`centrifuge`] | clients' that speak the Centrifuge protocol v2 |
 //! | [`api`] | backends' that call the server API |
+//! | [`hook`] | backends' that the gateway calls |
 //! | [`fossil`] | clients' that agreed to get payloads as patches |
 //! | [`envelope`], [`keys`], [`rules`], [`script`] | all nodes' and workers' that meet in one Redis |
 //!
@@ -19,6 +20,7 @@ pub mod code;
 pub mod data;
 pub mod envelope;
 pub mod fossil;
+pub mod hook;
 pub mod keys;
 pub mod limits;
 pub mod name;
