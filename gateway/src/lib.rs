@@ -19,6 +19,7 @@ pub mod session;
 pub mod node;
 // ---- floor 2: services, none knows another
 pub mod auth;
+pub mod backend;
 pub mod broker;
 pub mod channel;
 pub mod codec;

@@ -30,7 +30,7 @@ enum Floor {
 const GATEWAY: House = House {
     floors: &[
         Floor::Stair(&["model", "config", "telemetry", "task", "redis_link", "outbound"]),
-        Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "codec"]),
+        Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "backend", "codec"]),
         Floor::Flat(&["node"]),
         Floor::Flat(&["session", "api"]),
         Floor::Flat(&["transport", "door"]),
@@ -67,9 +67,12 @@ const STONE: &[(&str, &[&str])] = &[
     ("centrifuge", &["codec"]),
     // Orders between nodes are everybody's who gives them.
     ("envelope", &["broker", "presence", "node", "api"]),
-    ("keys", &["broker", "presence"]),
+    ("keys", &["broker", "presence", "backend"]),
     ("rules", &["broker"]),
-    ("script", &["broker", "presence"]),
+    // `config` bounds what is kept there.
+    ("script", &["broker", "presence", "backend", "config"]),
+    // `config` reads names of events.
+    ("hook", &["backend", "config"]),
     ("api", &["door"]),
     ("claims", &["auth"]),
 ];

@@ -17,6 +17,8 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics.recoveries.get_or_create(&OutcomeLabel { outcome: "recovered" }).inc();
     metrics.heals.get_or_create(&OutcomeLabel { outcome: "healed" }).inc();
     metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::open }).inc();
+    metrics.webhook_requests.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
+    metrics.webhook_lost.get_or_create(&ReasonLabel { reason: "queue_full" }).inc();
     metrics.count_disconnect(3008);
     let text = metrics.encode().unwrap();
     let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();

@@ -4,6 +4,7 @@
 mod channel;
 mod client;
 mod history;
+mod webhook;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -55,6 +56,7 @@ pub(crate) fn check(
     checker.replicas(&raw);
     let channel = checker.channel(&raw.channel_default, raw.namespaces);
     Config {
+        webhook: checker.webhook(raw.webhook, &channel),
         server: checker.server(raw.server),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,

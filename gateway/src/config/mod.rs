@@ -28,7 +28,7 @@ pub use settings::{Origin, Settings};
 
 use section::{
     ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, PresenceConfig, ServerConfig,
-    ShutdownConfig, TelemetryConfig,
+    ShutdownConfig, TelemetryConfig, WebhookConfig,
 };
 
 /// The whole configuration, checked.
@@ -50,6 +50,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The server API.
     pub api: ApiConfig,
+    /// Events that the application's backend is told; none if it is told nothing.
+    pub webhook: Option<WebhookConfig>,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// How a node goes down.

@@ -17,6 +17,7 @@ use crate::config::value::Value;
 use crate::model::ByteSize;
 
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
+pub(crate) use webhook::RawWebhook;
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
@@ -31,6 +32,7 @@ pub const SECTIONS: &[Section] = &[
     RawChannelOptions::MANUAL,
     RawNamespaceName::MANUAL,
     RawApi::MANUAL,
+    RawWebhook::MANUAL,
     RawHistory::MANUAL,
     RawPresence::MANUAL,
     RawBroker::MANUAL,
@@ -49,6 +51,7 @@ pub(crate) struct Raw {
     pub(crate) channel_default: RawChannelOptions,
     pub(crate) namespaces: Vec<RawNamespace>,
     pub(crate) api: RawApi,
+    pub(crate) webhook: RawWebhook,
     pub(crate) history: RawHistory,
     pub(crate) presence: RawPresence,
     pub(crate) broker: RawBroker,
@@ -76,6 +79,7 @@ impl Raw {
             channel_default: RawChannelOptions::read(reader, "channel.default"),
             namespaces: read_namespaces(reader),
             api: RawApi::read(reader, "api"),
+            webhook: RawWebhook::read(reader, "webhook"),
             history: RawHistory::read(reader, "history"),
             presence: RawPresence::read(reader, "presence"),
             broker: RawBroker::read(reader, "broker"),
@@ -164,6 +168,7 @@ macro_rules! section {
 
 // Below the macros, which it uses.
 mod channel;
+mod webhook;
 
 section! {
     /// Listeners, and what a connection may cost before it is one.

@@ -12,6 +12,7 @@ use crate::model::ByteSize;
 
 mod channels;
 mod printed;
+mod webhook;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// So that `serve` lets somebody in.
@@ -73,8 +74,9 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown } =
+    let Config { server, client, channel, history, presence, broker, auth, api, webhook, telemetry, shutdown } =
         good("", &[]).config;
+    assert_eq!(webhook, None);
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
     assert_eq!(server.listen, addr("0.0.0.0:8080"));

@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fanfare_proto::hook::event::Name;
+
 use crate::config::duration::{parse_duration, parse_size, show_duration};
 use crate::config::secret::Secret;
 use crate::config::section::auth::Algorithm;
@@ -241,6 +243,19 @@ words!(
     "HS384" => Self::Hs384,
     "HS512" => Self::Hs512
 );
+
+impl Value for Name {
+    const FORM: &'static str = r#"the name of an event such as "channel_occupied""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        // What is never asked for is no wish.
+        text.parse().ok().filter(|name| Self::ALL.contains(name)).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
 
 impl<T: Value> Value for Vec<T> {
     const FORM: &'static str = r#"a list such as ["a", "b"] (in a variable: the same, as JSON)"#;

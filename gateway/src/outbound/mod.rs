@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect;
-use reqwest::{Client, Method, Url};
+use reqwest::{Client, Method};
 
 use crate::model::ByteSize;
 
 pub use address::Addresses;
+pub use reqwest::Url;
+pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// How somebody may be called.
 #[derive(Clone, Debug)]

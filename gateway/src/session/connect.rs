@@ -44,9 +44,13 @@ impl Session {
             info: token.info,
             expires_at: token.expires_at,
             subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
+            seen: false,
         }));
         match self.join_all(&subs, &connect.subs).await {
-            Ok(standings) => self.welcome(id, token.expires_at, subs, standings),
+            Ok(standings) => {
+                self.begin_seen(&standings);
+                self.welcome(id, token.expires_at, subs, standings);
+            }
             Err(Refusal::Close(code)) => return Err(code.into()),
             Err(Refusal::Error(_)) => {
                 // Told as temporary, then closed so that stock clients try again.
@@ -181,6 +185,6 @@ impl Session {
 
 impl ServerSub {
     fn kept(&self) -> Subscription {
-        Subscription { info: self.info.clone(), server_side: true, expires_at: None }
+        Subscription { info: self.info.clone(), server_side: true, ..Subscription::default() }
     }
 }

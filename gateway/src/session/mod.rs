@@ -7,6 +7,7 @@ mod connect;
 pub mod heartbeat;
 mod history;
 mod obey;
+mod observe;
 mod presence;
 mod publish;
 mod refresh;
@@ -248,6 +249,7 @@ impl Drop for Session {
                 self.shared.node.unsubscribe(channel, self.connection, Departure::Lost);
             }
             self.shared.node.leave(self.connection);
+            self.end_seen(live);
         }
     }
 }

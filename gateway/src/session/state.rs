@@ -27,6 +27,8 @@ pub(super) struct Live {
     /// When the connection token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
     pub(super) subscriptions: Subscriptions,
+    /// Its beginning was seen by whoever observes the node, so its end is to be.
+    pub(super) seen: bool,
 }
 
 /// What is kept of one subscription.
@@ -38,6 +40,8 @@ pub(super) struct Subscription {
     pub(super) server_side: bool,
     /// When the subscription token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
+    /// As [`Live::seen`].
+    pub(super) seen: bool,
 }
 
 /// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each
@@ -78,13 +82,17 @@ impl Subscriptions {
         }
     }
 
-    /// Takes one out; false if it was not there.
-    pub(super) fn remove(&mut self, channel: &ChannelName) -> bool {
-        self.find(channel).map(|place| self.sorted.remove(place)).is_ok()
+    /// Takes one out; none if it was not there.
+    pub(super) fn remove(&mut self, channel: &ChannelName) -> Option<Subscription> {
+        self.find(channel).ok().map(|place| self.sorted.remove(place).1)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelName, &Subscription)> {
         self.sorted.iter().map(|(channel, subscription)| (channel, subscription))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&ChannelName, &mut Subscription)> {
+        self.sorted.iter_mut().map(|(channel, subscription)| (&*channel, subscription))
     }
 
     fn find(&self, channel: &ChannelName) -> Result<usize, usize> {

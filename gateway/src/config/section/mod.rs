@@ -10,6 +10,7 @@ pub mod presence;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod webhook;
 
 pub use api::ApiConfig;
 pub use auth::{AuthConfig, TokenConfig};
@@ -23,3 +24,4 @@ pub use presence::PresenceConfig;
 pub use server::ServerConfig;
 pub use shutdown::ShutdownConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use webhook::WebhookConfig;

@@ -1,0 +1,3 @@
+//! The application behind the gateway, and how it is called.
+
+pub mod webhook;
