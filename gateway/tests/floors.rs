@@ -70,12 +70,14 @@ const STONE: &[(&str, &[&str])] = &[
     ("centrifuge", &["codec"]),
     // Orders between nodes are everybody's who gives them.
     ("envelope", &["broker", "presence", "node", "api"]),
-    ("keys", &["broker", "presence", "limit"]),
+    ("keys", &["broker", "presence", "limit", "backend"]),
     ("rules", &["broker"]),
-    ("script", &["broker", "presence", "limit"]),
+    // `config` bounds what is kept there.
+    ("script", &["broker", "presence", "limit", "backend", "config"]),
+    // `config` reads names of events.
+    ("hook", &["backend", "config"]),
     ("api", &["door"]),
     ("claims", &["auth"]),
-    ("hook", &["backend"]),
 ];
 
 /// What may not be in these crates' `[dependencies]`.

@@ -23,6 +23,8 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics.limited.get_or_create(&LimitLabel { limit: "channels" }).inc();
     metrics.refused_connections.get_or_create(&ReasonLabel { reason: "tls" }).inc();
     metrics.certificate_reloads.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
+    metrics.webhook_requests.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
+    metrics.webhook_lost.get_or_create(&ReasonLabel { reason: "queue_full" }).inc();
     metrics.count_disconnect(3008);
     let text = metrics.encode().unwrap();
     let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();

@@ -169,6 +169,12 @@ impl Keys {
         format!("{}:node:{node}:channels:next", self.prefix)
     }
 
+    /// What stands in a shard of the events for the application ([`crate::script::events`]): `log`, `held` and so on.
+    #[must_use]
+    pub fn events(&self, shard: usize, what: &str) -> String {
+        format!("{}:events:{{{shard}}}:{what}", self.prefix)
+    }
+
     /// String: the channel rules that direct publishers keep to ([`crate::rules`]).
     #[must_use]
     pub fn rules(&self) -> String {
@@ -222,6 +228,7 @@ mod tests {
         assert_eq!(keys.node_channels("n1"), "fanfare:node:n1:channels");
         assert_eq!(keys.node_channels_next("n1"), "fanfare:node:n1:channels:next");
         assert_eq!(keys.rate("publishes", "u{1}"), "fanfare:rate:publishes:{u%7B1%7D}");
+        assert_eq!(keys.events(3, "log"), "fanfare:events:{3}:log");
         assert_eq!(keys.rules(), "fanfare:rules");
         assert_eq!(keys.dev_secrets(), "fanfare:dev:secrets");
     }

@@ -6,7 +6,7 @@
 //! | [`claims`] | the application's, which signs tokens, and the gateway's |
 //! | [`centrifuge`] | clients' that speak the Centrifuge protocol v2 |
 //! | [`api`] | backends' that call the server API |
-//! | [`hook`] | the application's backend that is asked by hooks |
+//! | [`hook`] | the application's backend that is asked by hooks, and told of events |
 //! | [`fossil`] | clients' that agreed to get payloads as patches |
 //! | [`envelope`], [`keys`], [`rules`], [`script`] | all nodes' and workers' that meet in one Redis |
 //!

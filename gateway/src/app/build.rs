@@ -11,6 +11,9 @@ use tokio::sync::Semaphore;
 use super::keys;
 use crate::api::Api;
 use crate::backend::Hooks;
+use crate::backend::webhook::log::memory::MemoryLog;
+use crate::backend::webhook::log::redis::{Habits, RedisLog};
+use crate::backend::webhook::{self, Webhook, log::Log};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::RedisBroker;
 use crate::broker::{Broker, Bus, Events, Roster};
@@ -24,7 +27,7 @@ use crate::limit::Limits;
 use crate::limit::cluster::{Ledger, RedisLedger};
 use crate::model::time::{Clock, SystemClock, millis};
 use crate::model::wire::Encode;
-use crate::model::{ByteSize, NodeId};
+use crate::model::{ByteSize, NodeId, Seen};
 use crate::node::{LeaseConfig, Node, Parts};
 use crate::presence::Presence;
 use crate::presence::memory::{MemoryPresence, Tell};
@@ -52,6 +55,7 @@ pub(super) struct App {
     pub(super) back: Tasks,
     pub(super) sessions: Arc<session::Shared>,
     pub(super) api: Arc<Api>,
+    pub(super) webhook: Option<Arc<Webhook>>,
     json: Arc<dyn Codec>,
     protobuf: Arc<dyn Codec>,
 }
@@ -63,6 +67,7 @@ pub(super) struct Joint {
     roster: Arc<dyn Roster>,
     presence: Arc<dyn Presence>,
     events: Events,
+    webhook: Option<Arc<Webhook>>,
     /// The same object, where it is Redis: `dev` shares secrets through it.
     pub(super) redis: Option<Arc<RedisBroker>>,
 }
@@ -90,7 +95,7 @@ impl App {
     /// A key or a hook that cannot be used.
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> anyhow::Result<Self> {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
-        let Joint { broker, bus, roster, presence, events, redis } = joint;
+        let Joint { broker, bus, roster, presence, events, webhook, redis } = joint;
         let hooks = Hooks::new(&config.hook, &clock, &metrics)?;
         let auth = Arc::new(keys::auth(&config.auth, &back, &clock, &metrics)?);
         let ledger = redis
@@ -122,10 +127,13 @@ impl App {
             patience: config.broker.command_timeout,
         });
         node.start(events, &back);
+        if let Some(webhook) = webhook.clone() {
+            node.observed_by(Arc::new(move |seen: Seen<'_>| webhook.see(seen)));
+        }
         let sessions = session::Shared::new(Arc::clone(&node), auth, config.client.clone(), limits, Wheel::new(clock));
         let sessions = Arc::new(sessions.with_hooks(hooks, front.clone()));
         let api = Arc::new(Api::new(node));
-        Ok(Self { config, front, back, sessions, api, json, protobuf })
+        Ok(Self { config, front, back, sessions, api, webhook, json, protobuf })
     }
 
     pub(super) fn door(&self) -> Arc<Door> {
@@ -185,7 +193,9 @@ impl Joint {
             BrokerUrl::Memory => {
                 let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(metrics), Arc::clone(clock));
                 let presence = memory_presence(&broker, ground);
-                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis: None })
+                let webhook = webhook(config, ground, None)?;
+                let (bus, roster) = (broker.clone(), broker.clone());
+                Ok(Self { broker, bus, roster, presence, events, webhook, redis: None })
             }
             BrokerUrl::Redis(_) => {
                 let (broker, events) =
@@ -204,7 +214,9 @@ impl Joint {
                         clock: Arc::clone(clock),
                     },
                 );
-                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis })
+                let webhook = webhook(config, ground, Some(&broker))?;
+                let (bus, roster) = (broker.clone(), broker.clone());
+                Ok(Self { broker, bus, roster, presence, events, webhook, redis })
             }
         }
     }
@@ -219,6 +231,34 @@ fn memory_presence(broker: &Arc<MemoryBroker>, ground: &Ground) -> Arc<dyn Prese
         Box::pin(async move { broker.tell(channel, membership).await })
     });
     MemoryPresence::start(tell, Arc::clone(clock), back, Arc::clone(metrics))
+}
+
+/// Events for the application, if it wants any: decided where the nodes meet, or in memory by a node that is alone.
+fn webhook(config: &Config, ground: &Ground, redis: Option<&Arc<RedisBroker>>) -> anyhow::Result<Option<Arc<Webhook>>> {
+    let Some(wanted) = &config.webhook else { return Ok(None) };
+    let heartbeat = config.broker.heartbeat_interval;
+    let log: Arc<dyn Log> = match redis {
+        None => MemoryLog::new(wanted.debounce, wanted.backlog_max, Arc::clone(&ground.clock)),
+        Some(redis) => RedisLog::new(
+            Arc::clone(redis.link()),
+            redis.keys().clone(),
+            ground.id,
+            Habits {
+                debounce: wanted.debounce,
+                backlog_max: wanted.backlog_max,
+                lease: config.broker.node_lease,
+                courier_lease: Webhook::courier_lease(wanted, heartbeat),
+            },
+        ),
+    };
+    let surroundings = webhook::Surroundings {
+        log,
+        heartbeat,
+        tasks: ground.back.clone(),
+        metrics: Arc::clone(&ground.metrics),
+        clock: Arc::clone(&ground.clock),
+    };
+    Ok(Some(Webhook::start(wanted, &surroundings)?))
 }
 
 /// What workers that publish straight to Redis must know of the channel rules.

@@ -1,4 +1,4 @@
-//! The application's backend, where it is asked (hooks): who somebody is, what they may have, what they may say. One
+//! The application's backend: where it is told what happens ([`webhook`]), and where it is asked (hooks): who somebody is, what they may have, what they may say. One
 //! [`Backend`] is one hook of the configuration, over HTTP or gRPC; [`Hooks`] finds it by what it is for.
 //!
 //! Whoever waits for a backend waits at most for the hook's `timeout`: for a place among its calls and for the answer
@@ -13,6 +13,7 @@ mod headers;
 mod hook;
 mod hooks;
 mod http;
+pub mod webhook;
 
 use std::fmt;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod history;
 mod hook;
 mod limit;
 mod server;
+mod webhook;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(crate) fn check(
     let hook = checker.hooks(raw.hook_use, raw.hooks, &mut channel);
     Config {
         server: checker.server(raw.server, raw.tls),
+        webhook: checker.webhook(raw.webhook, &channel),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,
         history: checker.history(&raw.history),

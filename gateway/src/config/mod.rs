@@ -30,7 +30,7 @@ pub use settings::{Origin, Settings};
 
 use section::{
     ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, HooksConfig, LimitConfig,
-    PresenceConfig, ServerConfig, ShutdownConfig, TelemetryConfig,
+    PresenceConfig, ServerConfig, ShutdownConfig, TelemetryConfig, WebhookConfig,
 };
 
 /// The whole configuration, checked.
@@ -56,6 +56,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// How much anyone may ask for.
     pub limit: LimitConfig,
+    /// Events that the application's backend is told; none if it is told nothing.
+    pub webhook: Option<WebhookConfig>,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// How a node goes down.

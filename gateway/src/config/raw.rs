@@ -20,6 +20,7 @@ pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPre
 pub(crate) use hook::{RawHook, RawHookUse};
 pub(crate) use limit::{RawConnectionLimit, RawLimit, RawUserLimit};
 pub(crate) use tls::RawTls;
+pub(crate) use webhook::RawWebhook;
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
@@ -53,6 +54,7 @@ pub const SECTIONS: &[Section] = &[
     RawLimit::MANUAL,
     RawConnectionLimit::MANUAL,
     RawUserLimit::MANUAL,
+    RawWebhook::MANUAL,
     RawHistory::MANUAL,
     RawPresence::MANUAL,
     RawBroker::MANUAL,
@@ -79,6 +81,7 @@ pub(crate) struct Raw {
     pub(crate) limit: RawLimit,
     pub(crate) connection_limit: RawConnectionLimit,
     pub(crate) user_limit: RawUserLimit,
+    pub(crate) webhook: RawWebhook,
     pub(crate) history: RawHistory,
     pub(crate) presence: RawPresence,
     pub(crate) broker: RawBroker,
@@ -122,6 +125,7 @@ impl Raw {
             limit: RawLimit::read(reader, "limit"),
             connection_limit: RawConnectionLimit::read(reader, "limit.connection"),
             user_limit: RawUserLimit::read(reader, "limit.user"),
+            webhook: RawWebhook::read(reader, "webhook"),
             history: RawHistory::read(reader, "history"),
             presence: RawPresence::read(reader, "presence"),
             broker: RawBroker::read(reader, "broker"),
@@ -240,6 +244,7 @@ mod channel;
 mod hook;
 mod limit;
 mod tls;
+mod webhook;
 
 section! {
     /// Listeners, and what a connection may cost before it is one.

@@ -16,6 +16,7 @@ mod doors;
 mod hooks;
 mod limits;
 mod printed;
+mod webhook;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// So that `serve` lets somebody in.
@@ -79,9 +80,23 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown, limit, hook } =
-        good("", &[]).config;
+    let Config {
+        server,
+        client,
+        channel,
+        history,
+        presence,
+        broker,
+        auth,
+        api,
+        telemetry,
+        shutdown,
+        limit,
+        hook,
+        webhook,
+    } = good("", &[]).config;
     assert_eq!(hook, HooksConfig::default());
+    assert_eq!(webhook, None);
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
     assert_eq!(server.listen, addr("0.0.0.0:8080"));

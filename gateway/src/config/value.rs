@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fanfare_proto::hook::event::Name;
+
 use crate::config::duration::{parse_duration, parse_size, show_duration};
 use crate::config::moment::Moment;
 use crate::config::secret::Secret;
@@ -438,6 +440,19 @@ words!(
     "ES512" => Self::Es512,
     "EdDSA" => Self::EdDsa
 );
+
+impl Value for Name {
+    const FORM: &'static str = r#"the name of an event such as "channel_occupied""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        // What is never asked for is no wish.
+        text.parse().ok().filter(|name| Self::ALL.contains(name)).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
 
 impl<T: Value> Value for Vec<T> {
     const FORM: &'static str = r#"a list such as ["a", "b"] (in a variable: the same, as JSON)"#;

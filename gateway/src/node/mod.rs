@@ -4,6 +4,7 @@ mod control;
 mod cursor;
 mod history;
 mod lease;
+mod observe;
 mod presence;
 mod publish;
 mod pump;
@@ -31,6 +32,7 @@ use fanfare_proto::envelope::{Control, Order};
 
 pub use history::HistoryError;
 pub use lease::LeaseConfig;
+pub use observe::Observer;
 pub use publish::PublishAsk;
 pub use subscribe::{Joining, Opening, SubscribeError};
 
@@ -76,6 +78,7 @@ pub struct Node {
     holdings: subscribe::Holdings,
     streams: streams::Streams,
     retired: lease::Retired,
+    observing: observe::Observing,
     started: Duration,
 }
 
@@ -89,6 +92,7 @@ impl Node {
             holdings: subscribe::Holdings::default(),
             streams: streams::Streams::default(),
             retired: lease::Retired::default(),
+            observing: observe::Observing::default(),
             started,
         })
     }

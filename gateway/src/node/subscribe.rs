@@ -368,7 +368,7 @@ impl Node {
     }
 
     /// Whether who comes back to the channel gets the latest publication only.
-    fn is_cache(&self, channel: &ChannelName) -> bool {
+    pub(super) fn is_cache(&self, channel: &ChannelName) -> bool {
         let options = self.parts.rules.options(channel);
         options.is_some_and(|options| options.force_recovery_mode == RecoveryMode::Cache)
     }

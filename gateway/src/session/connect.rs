@@ -50,9 +50,13 @@ impl Session {
             meta: if self.shared.hooks.is_empty() { Bytes::new() } else { token.meta },
             subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
             allowance,
+            seen: false,
         }));
         match self.join_all(&subs, &connect.subs).await {
-            Ok(standings) => self.welcome(id, data, subs, standings),
+            Ok(standings) => {
+                self.begin_seen(&standings);
+                self.welcome(id, data, subs, standings);
+            }
             Err(Refusal::Close(close)) => return Err(close.into()),
             Err(Refusal::Error(_) | Refusal::Custom(_)) => {
                 // Told as temporary, then closed so that stock clients try again.

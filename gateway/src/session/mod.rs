@@ -9,6 +9,7 @@ mod history;
 mod hook;
 mod limit;
 mod obey;
+mod observe;
 mod presence;
 mod publish;
 mod refresh;
@@ -288,6 +289,7 @@ impl Drop for Session {
                 self.shared.node.unsubscribe(channel, self.connection, Departure::Lost, subscription.overrides);
             }
             self.shared.node.leave(self.connection);
+            self.end_seen(live);
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Live {
     /// For the application's hooks, never for clients; empty if none.
     pub(super) meta: Bytes,
     pub(super) renewal: Renewal,
+    /// Its beginning was seen by whoever observes the node, so its end is to be.
+    pub(super) seen: bool,
 }
 
 /// Who sees to it that something goes on that expires.
@@ -59,6 +61,8 @@ pub(super) struct Subscription {
     /// Where the channel's options do not hold for it.
     pub(super) overrides: Overrides,
     pub(super) renewal: Renewal,
+    /// As [`Live::seen`].
+    pub(super) seen: bool,
 }
 
 /// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each
@@ -106,6 +110,10 @@ impl Subscriptions {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelName, &Subscription)> {
         self.sorted.iter().map(|(channel, subscription)| (channel, subscription))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&ChannelName, &mut Subscription)> {
+        self.sorted.iter_mut().map(|(channel, subscription)| (&*channel, subscription))
     }
 
     fn find(&self, channel: &ChannelName) -> Result<usize, usize> {

@@ -52,7 +52,7 @@ impl Session {
         let told_ttl = expires_at.filter(|_| renewal == Renewal::Client);
         let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let subscription = Subscription { info, server_side: false, expires_at, renewal, overrides };
+        let subscription = Subscription { info, expires_at, renewal, overrides, ..Subscription::default() };
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {
@@ -85,7 +85,10 @@ impl Session {
         // Noted before the node is asked: if the connection ends meanwhile, what was begun is given back.
         self.live()?.subscriptions.insert(channel.clone(), subscription);
         match node.subscribe(joining, opening).await {
-            Ok(standing) => self.count_recovery(standing.as_ref()),
+            Ok(standing) => {
+                self.count_recovery(standing.as_ref());
+                self.subscribe_seen(channel, standing.as_ref());
+            }
             Err(error) => {
                 tracing::debug!(%error, "could not subscribe a client");
                 self.live()?.subscriptions.remove(channel);

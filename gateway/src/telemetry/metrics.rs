@@ -71,6 +71,16 @@ metrics! {
     presence_waiting: Gauge = gauge, "Changes of members that are not in the store yet";
     presence_reaped: Counter = counter, "Members of dead nodes that this node has struck out";
     presence_resyncs: Counter = counter, "Times that this node entered all its members again";
+    /// Each becomes one entry of the log, in Redis or in memory; nodes share the log.
+    webhook_events: Counter = counter, "Events for the application's webhook that were told through this node";
+    webhook_delivered: Counter = counter, "Events that this node has delivered to the webhook";
+    /// By outcome: `ok` (2xx), `refused` (another status), `unreachable` (no answer in time).
+    webhook_requests: Family<OutcomeLabel, Counter> = family, "Batches that this node has posted to the webhook, each try";
+    /// By reason: `queue_full` (on this node, before they were in the log), `backlog_full` (in the log).
+    webhook_lost: Family<ReasonLabel, Counter> = family, "Events for the webhook that were lost";
+    webhook_queued: Gauge = gauge, "Changes and events on this node that are not in the webhook's log yet";
+    webhook_waiting: Gauge = gauge, "Events that wait for the webhook in the shards that this node delivers";
+    webhook_oldest_seconds: Gauge = seconds, "Age of the oldest event that waits in these shards";
     /// By outcome: `ok`, `error`, `unauthorized`.
     api_requests: Family<OutcomeLabel, Counter> = family, "Requests to the server API";
     /// By outcome: `ok`, or why not: `unreachable`, `timeout`, `redirect`, `status`, `too_large`, `invalid`,
@@ -226,6 +236,13 @@ fn gauge(r: &mut Registry, name: &str, help: &str) -> Gauge {
 fn bytes(r: &mut Registry, name: &str, help: &str) -> Gauge {
     let metric = Gauge::<i64, AtomicI64>::default();
     r.register_with_unit(name.strip_suffix("_bytes").unwrap_or(name), help, Unit::Bytes, metric.clone());
+    metric
+}
+
+/// A gauge of seconds; its name ends in its unit.
+fn seconds(r: &mut Registry, name: &str, help: &str) -> Gauge {
+    let metric = Gauge::<i64, AtomicI64>::default();
+    r.register_with_unit(name.strip_suffix("_seconds").unwrap_or(name), help, Unit::Seconds, metric.clone());
     metric
 }
 

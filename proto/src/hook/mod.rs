@@ -1,9 +1,10 @@
 //! What the gateway asks the application's backend (hooks), and what that answers: the same messages as JSON over
-//! HTTP and as Protobuf over gRPC. Bodies and the gRPC service are those of Centrifugo's proxy protocol.
+//! HTTP and as Protobuf over gRPC. Bodies and the gRPC service are those of Centrifugo's proxy protocol. What it is told is in [`event`].
 //!
 //! Reading is strict about types and tolerant about fields that it does not know. Must not know what an answer
 //! means: that is the gateway's `backend`.
 
+pub mod event;
 mod field;
 
 use std::fmt::Debug;

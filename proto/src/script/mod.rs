@@ -2,6 +2,7 @@
 //! keys and arguments in the order that the script's head lists; for the scripts of streams, [`publish`]
 //! and [`history`] put them in that order.
 
+pub mod events;
 pub mod history;
 pub mod publish;
 

@@ -252,7 +252,7 @@ impl Checker<'_> {
         }
     }
 
-    fn secret(&mut self, path: &str, secret: Option<&Secret>) {
+    pub(super) fn secret(&mut self, path: &str, secret: Option<&Secret>) {
         if let Some(bytes) = secret.map(|secret| secret.expose().len())
             && bytes < SECRET_BYTES_MIN
         {

@@ -13,6 +13,7 @@ pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
+pub mod webhook;
 
 pub use api::ApiConfig;
 pub use auth::{AuthConfig, TokenConfig};
@@ -29,3 +30,4 @@ pub use server::{AddressHeader, ProxyProtocol, ServerConfig};
 pub use shutdown::ShutdownConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use tls::{TlsConfig, TlsVersion};
+pub use webhook::WebhookConfig;
