@@ -582,7 +582,7 @@ fn names_of_centrifugo() {
          channel.default.allow_subscribe_for_client",
         "channel.without_namespace.auto_cache_recover (gateway.toml:10): is not built yet: remove it",
         "client.token.hmac_secret_key (gateway.toml:3): is Centrifugo's name: here it is auth.token.hmac_secret",
-        "client.token.rsa_public_key (gateway.toml:4): is Centrifugo's name: not built yet; remove it",
+        "client.token.rsa_public_key (gateway.toml:4): is Centrifugo's name: here it is auth.token.public_keys (as a file)",
         "engine.type (gateway.toml:6): is Centrifugo's name: here it is broker.url (`memory://` or \
          `redis://host:port/db`)",
         "http_api.key (gateway.toml:5): is Centrifugo's name: here it is api.key",
