@@ -263,7 +263,7 @@ fn check_token_tells_what_a_good_one_opens() {
     for line in [
         "header       algorithm \"HS256\", no key named\n",
         "issuer       not named\n",
-        "verified by  [auth.token]\n",
+        "keys of      [auth.token]\n",
         "user         \"42\"\n",
         "channels     \"news\"\n",
         "exp          2100-01-01T00:00:00Z, in ",

@@ -77,7 +77,7 @@ impl Auth {
             explanation.say("issuer", claims.iss.as_ref().map_or("not named".to_owned(), |iss| format!("{iss:?}")));
         }
         if let Ok(issuer) = self.issuer(own, &jwt) {
-            explanation.say("verified by", format!("[{}]", issuer.name()));
+            explanation.say("keys of", format!("[{}]", issuer.name()));
         }
         for (name, moment) in claims.iter().flat_map(|c| [("exp", c.exp), ("nbf", c.nbf), ("iat", c.iat)]) {
             if let Some(moment) = moment {

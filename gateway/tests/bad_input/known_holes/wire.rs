@@ -121,7 +121,7 @@ async fn cve_2026_48779_tiny_fragments_are_not_free() {
 /// npm's ws waited for ever for the end of a message.
 #[tokio::test]
 async fn cve_2026_62389_a_message_that_never_ends_is_not_waited_for() {
-    let room = Room::open("[client]\nstale_close_delay = \"1s\"\n").await;
+    let room = Room::open("[client]\ninsecure = true\nstale_close_delay = \"1s\"\n").await;
     let mut stranger = room.stranger().await;
     stranger.tcp().write_all(&raw_frame(false, TEXT, b"{\"id\":1,")).await.unwrap();
     stranger.expect_close(STALE).await;

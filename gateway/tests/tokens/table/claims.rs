@@ -23,7 +23,11 @@ pub(crate) const ROWS: &[Row] = &[
         |d| d.payload = Some(|claims| with_bytes(&claims, br"\ud800")),
         INVALID,
     ),
-    row("a byte order mark in front", |d| d.payload = Some(|claims| format!("\u{feff}{claims}").into()), INVALID),
+    row(
+        "payload with a byte order mark in front",
+        |d| d.payload = Some(|claims| format!("\u{feff}{claims}").into()),
+        INVALID,
+    ),
     row("a claim twice", |d| d.payload = Some(|claims| first(&claims, r#""sub":"43""#)), INVALID),
     row("a claim twice, escaped", |d| d.payload = Some(|claims| first(&claims, r#""\u0073ub":"43""#)), INVALID),
     row("exp twice", |d| d.payload = Some(|claims| first(&claims, r#""exp":1"#)), INVALID),
@@ -35,7 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("exp with a zero in front", |d| d.payload = Some(|claims| in_place_of_exp(&claims, "04102444800")), INVALID),
     row("an unknown claim", |d| d.set("roles", json!(["admin", null, {"a": 1}])), GOOD),
     row("an unknown claim, 10,000 deep", |d| d.payload = Some(|claims| first(&claims, &deep("roles"))), GOOD),
-    row("5,000 unknown claims", |d| (0..5000).for_each(|n| d.set(&format!("c{n}"), json!(n))), GOOD),
+    row("2,000 unknown claims", |d| (0..2000).for_each(|n| d.set(&format!("c{n}"), json!(n))), GOOD),
     row("a million claims", |d| d.payload = Some(|_| many()), INVALID),
     // exp
     row("exp a moment ago", |d| d.set("exp", json!(now() - 1)), EXPIRED),

@@ -20,7 +20,8 @@ pub(crate) const ROWS: &[Row] = &[
     row("another secret", |d| d.secret = b"another-secret-that-is-long-enough-too".to_vec(), INVALID),
     row("the empty secret", |d| d.secret = Vec::new(), INVALID),
     row("the secret and a line end", |d| d.secret.push(b'\n'), INVALID),
-    row("the secret and a NUL", |d| d.secret.push(0), INVALID),
+    // The same key: HMAC fills short ones up with zeros (RFC 2104, 2).
+    row("the secret and a NUL", |d| d.secret.push(0), GOOD),
     row("the secret of every example", |d| d.secret = b"secret".to_vec(), INVALID),
     row("HS256 with the public RSA key as its secret", |d| d.secret = OURS.rsa_pem().into_bytes(), INVALID),
     row(
