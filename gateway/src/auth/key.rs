@@ -41,7 +41,7 @@ struct Verifying {
 
 #[derive(Clone)]
 enum Material {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
