@@ -103,8 +103,10 @@ impl Key {
     /// A shared secret of any bytes, for the HS algorithms.
     #[must_use]
     pub fn shared(secret: &[u8]) -> Self {
-        let verifying =
-            |(algorithm, digest)| Verifying { algorithm, material: Material::Secret(hmac::Key::new(digest, secret)) };
+        let verifying = |(algorithm, digest)| Verifying {
+            algorithm,
+            material: Material::Secret(Box::new(hmac::Key::new(digest, secret))),
+        };
         let algorithms = [
             (Algorithm::Hs256, hmac::HMAC_SHA256),
             (Algorithm::Hs384, hmac::HMAC_SHA384),
