@@ -10,6 +10,8 @@
 //! where any JSON is allowed (`info`, `data`, `meta`) `null` says the same as leaving the claim out.
 //! Unknown claims are ignored. `docs/protocol/tokens.md` is the table for application authors.
 
+mod place;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,6 +25,8 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::data::normalise_json;
+
+pub use place::{issuer, user_at};
 
 /// The latest moment that a claim may name: the end of the year 9999, in seconds since 1970. A larger
 /// number is most often a time in milliseconds, which would make a token that never expires.
@@ -41,6 +45,9 @@ pub enum ClaimsError {
     /// A required claim is missing or empty.
     #[error("the claim \"{0}\" is missing")]
     Missing(&'static str),
+    /// The claim that was configured to name the user is no text, or not where it should be.
+    #[error("the claim that user_id_claim names is not a text")]
+    User,
     /// A connection token with a `channel`: somebody mixed up the two kinds.
     #[error("a connection token must not have a claim \"channel\"")]
     ChannelInConnectionToken,
@@ -214,7 +221,7 @@ struct RawClaims<'a> {
 impl RawClaims<'_> {
     fn registered(&self) -> Result<Registered, ClaimsError> {
         Ok(Registered {
-            sub: claim("sub", self.sub)?.unwrap_or_default(),
+            sub: claim("sub", self.sub)?.map(user).transpose()?.unwrap_or_default(),
             exp: claim("exp", self.exp)?.map(NumericDate::rounded_down),
             nbf: claim("nbf", self.nbf)?.map(NumericDate::rounded_up),
             iat: claim("iat", self.iat)?.map(NumericDate::rounded_down),
@@ -292,6 +299,15 @@ fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, ClaimsError> {
 /// Reads one claim, if it is there.
 fn claim<'a, T: Deserialize<'a>>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Option<T>, ClaimsError> {
     raw.map(|raw| serde_json::from_str(raw.get()).map_err(|_| ClaimsError::Claim(name))).transpose()
+}
+
+/// A user's id goes into channel names and logs: it may be anything that can be written on a line.
+fn user(id: String) -> Result<String, ClaimsError> {
+    if has_control_characters(&id) { Err(ClaimsError::Claim("sub")) } else { Ok(id) }
+}
+
+fn has_control_characters(id: &str) -> bool {
+    id.chars().any(char::is_control)
 }
 
 /// Reads a payload that comes as JSON or, with the `b64` name, as JSON in base64. Base64 wins unless

@@ -8,8 +8,8 @@ use axum::Router;
 use fanfare_proto::rules;
 use tokio::sync::Semaphore;
 
+use super::keys;
 use crate::api::Api;
-use crate::auth::Auth;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::RedisBroker;
 use crate::broker::{Broker, Bus, Events, Roster};
@@ -80,9 +80,10 @@ impl Ground {
 }
 
 impl App {
-    pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> Self {
+    pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> anyhow::Result<Self> {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
         let Joint { broker, bus, roster, presence, events, redis: _ } = joint;
+        let auth = Arc::new(keys::auth(&config.auth, &back, &clock, &metrics)?);
         let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
         let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
         let encoders: [Arc<dyn Encode>; 2] = [json.clone(), protobuf.clone()];
@@ -108,14 +109,10 @@ impl App {
             patience: config.broker.command_timeout,
         });
         node.start(events, &back);
-        let sessions = Arc::new(session::Shared::new(
-            Arc::clone(&node),
-            Arc::new(Auth::new(&config.auth)),
-            config.client.clone(),
-            Wheel::new(clock),
-        ));
+        let sessions =
+            Arc::new(session::Shared::new(Arc::clone(&node), auth, config.client.clone(), Wheel::new(clock)));
         let api = Arc::new(Api::new(node));
-        Self { config, front, back, sessions, api, json, protobuf }
+        Ok(Self { config, front, back, sessions, api, json, protobuf })
     }
 
     pub(super) fn door(&self) -> Arc<Door> {

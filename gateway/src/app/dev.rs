@@ -66,7 +66,7 @@ pub async fn dev(mut config: Config, options: DevOptions, warnings: Vec<String>)
     let ground = Ground::new(id, guard.tracing());
     let joint = Joint::build(&config, &ground)?;
     fill_in_secrets(&mut config, &joint).await?;
-    let app = App::assemble(config, ground, joint);
+    let app = App::assemble(config, ground, joint)?;
     let address = listeners.public.address();
     let page = demo::router(demo_page(&app.config, address));
     announce(&app.config, address);

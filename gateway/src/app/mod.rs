@@ -3,6 +3,7 @@
 mod build;
 mod dev;
 mod drain;
+mod keys;
 mod signal;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::telemetry::tracing::{self as telemetry, Tracing};
 use build::{App, Ground, Joint};
 
 pub use dev::{DevOptions, dev};
+pub(crate) use keys::with_keys;
 
 /// Runs a gateway until it is told to stop. `warnings` are what the check of the configuration found
 /// worth a line in the log.
@@ -61,7 +63,7 @@ impl Gateway {
         let listeners = Listeners::bind(&config.server)?;
         let ground = Ground::new(id, tracing);
         let joint = Joint::build(&config, &ground)?;
-        Ok(Self::open(App::assemble(config, ground, joint), listeners, None))
+        Ok(Self::open(App::assemble(config, ground, joint)?, listeners, None))
     }
 
     /// Where clients and backends connect.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use fanfare_proto::claims::ConnectClaims;
 
-use super::jwt::Verifier;
-use super::{Refusal, TokenError};
-use crate::model::{ChannelName, UserId};
+use super::issuer::Issuer;
+use super::{Refusal, TokenError, overrides};
+use crate::model::{ChannelName, Overrides, UserId};
 
 /// What a good connection token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,14 +33,16 @@ pub struct ServerSub {
     pub info: Bytes,
     /// What the client gets with the subscription: JSON on one line; empty if none.
     pub data: Bytes,
+    /// Where the channel's options do not hold.
+    pub overrides: Overrides,
 }
 
-pub(super) fn read(verifier: &Verifier, payload: &[u8], now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
+pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
     let claims = ConnectClaims::parse(payload)?;
-    verifier.check_origin(&claims.registered)?;
-    let expires_at = super::expiry(&claims.registered, claims.expire_at, now_unix_s)?;
+    issuer.check_origin(&claims.registered)?;
+    let expires_at = issuer.expiry(&claims.registered, claims.expire_at, now_unix_s)?;
     Ok(ConnectionToken {
-        user: UserId::new(&claims.registered.sub),
+        user: issuer.user(&claims.registered, payload)?,
         info: claims.info,
         expires_at,
         subs: subs(claims.channels, claims.subs)?,
@@ -55,9 +57,10 @@ fn subs(
     with_options: BTreeMap<String, fanfare_proto::claims::SubscriptionOptions>,
 ) -> Result<BTreeMap<ChannelName, ServerSub>, Refusal> {
     let plain = channels.into_iter().map(|channel| (channel, ServerSub::default()));
-    let rich = with_options
-        .into_iter()
-        .map(|(channel, options)| (channel, ServerSub { info: options.info, data: options.data }));
+    let rich = with_options.into_iter().map(|(channel, options)| {
+        let overrides = overrides(options.overrides);
+        (channel, ServerSub { info: options.info, data: options.data, overrides })
+    });
     // Of two entries with one name a map keeps the later.
     plain
         .chain(rich)

@@ -10,10 +10,9 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::{PublicKey, PublicKeyComponents};
 use aws_lc_rs::signature::{self as lc, ParsedPublicKey, RsaParameters, VerificationAlgorithm};
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::BoxFuture;
 
 use crate::config::secret::Secret;
-use crate::config::section::TokenConfig;
 use crate::config::section::auth::{Algorithm, Family};
 
 /// Shorter moduli can be factored (RFC 7518, 3.3); longer ones cost more time than tokens may.
@@ -41,6 +40,7 @@ struct Verifying {
 
 #[derive(Clone)]
 enum Material {
+    /// Apart, because it holds the state of a digest: ten times what a public key takes here.
     Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
@@ -248,22 +248,6 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(***)")
-    }
-}
-
-/// The keys that a configuration section holds, if any. An empty secret is none: everyone knows it.
-pub(super) fn configured(config: &TokenConfig) -> Option<Arc<dyn KeySource>> {
-    let secret = config.hmac_secret.as_ref().filter(|secret| !secret.expose().is_empty())?;
-    Some(Arc::new(SharedSecret(Key::hmac(secret))))
-}
-
-/// One secret for every token.
-#[derive(Debug)]
-struct SharedSecret(Key);
-
-impl KeySource for SharedSecret {
-    fn key<'a>(&'a self, _header: &'a Header) -> BoxFuture<'a, Result<Key, KeyError>> {
-        ready(Ok(self.0.clone())).boxed()
     }
 }
 

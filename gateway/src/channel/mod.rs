@@ -4,6 +4,7 @@
 //! This module must not know connections, tokens or wires. It holds nothing that changes: new rules
 //! are a new [`Rules`].
 
+mod overrides;
 pub mod permission;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use foldhash::fast::RandomState;
 use crate::config::section::{ChannelConfig, ChannelOptions};
 use crate::model::ChannelName;
 
+pub use overrides::overridden;
 pub use permission::{Asker, Carries, Decision, Grant, Granted, Standing, Trust};
 
 /// Finds a channel's options.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::manual::variable;
 use crate::config::problem::{Problem, Problems};
-use crate::config::raw::{self, NAMESPACES};
+use crate::config::raw::{self, LISTS};
 use crate::config::settings::{Origin, Settings, Written};
 use crate::config::{Config, Machine, check, unknown};
 
@@ -204,8 +204,14 @@ fn read_environment(
                 .map_err(|text| (file_name.clone(), text)),
         };
         match read {
-            Ok((text, origin)) if path == NAMESPACES => put_namespaces(settings, &text, &origin, problems),
-            Ok((text, origin)) => settings.put(&path, Written::Text(text), origin),
+            Ok((text, origin)) => match LISTS.iter().find(|(list, ..)| path == *list) {
+                Some((list, _, example)) => {
+                    put_list(settings, list, example, &text, &origin).unwrap_or_else(|problem| {
+                        problems.push(problem);
+                    })
+                }
+                None => settings.put(&path, Written::Text(text), origin),
+            },
             Err((name, text)) => {
                 problems.push(Problem { path: name, origin: None, text });
                 unread.insert(path);
@@ -216,11 +222,11 @@ fn read_environment(
     unread
 }
 
-/// The path of every key that a variable can set; the namespaces are one of them.
+/// The path of every key that a variable can set; a list of tables is one of them.
 pub(crate) fn paths() -> impl Iterator<Item = String> {
-    let sections = raw::SECTIONS.iter().filter(|section| section.path != NAMESPACES);
+    let sections = raw::SECTIONS.iter().filter(|section| LISTS.iter().all(|(list, ..)| section.path != *list));
     let keys = sections.flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.path, key.name)));
-    keys.chain(std::iter::once(NAMESPACES.to_owned()))
+    keys.chain(LISTS.iter().map(|(list, ..)| (*list).to_owned()))
 }
 
 fn variable_text(value: &OsStr) -> Result<String, String> {
@@ -241,16 +247,13 @@ fn named_file_text(file: &OsStr) -> Result<String, String> {
     if text.is_empty() { Err(format!("the file {} is empty", Path::new(file).display())) } else { Ok(text.to_owned()) }
 }
 
-fn put_namespaces(settings: &mut Settings, text: &str, origin: &Origin, problems: &mut Vec<Problem>) {
-    match serde_json::from_str::<Vec<toml::Table>>(text) {
-        Ok(tables) => {
-            settings.remove_tables(NAMESPACES);
-            settings.put_tables(NAMESPACES, tables, origin);
-        }
-        Err(_) => problems.push(Problem {
-            path: NAMESPACES.into(),
-            origin: Some(origin.clone()),
-            text: r#"is not a JSON list of objects such as [{"name":"chat","allow_subscribe_for_client":true}]"#.into(),
-        }),
-    }
+fn put_list(settings: &mut Settings, list: &str, example: &str, text: &str, origin: &Origin) -> Result<(), Problem> {
+    let tables = serde_json::from_str::<Vec<toml::Table>>(text).map_err(|_| Problem {
+        path: list.into(),
+        origin: Some(origin.clone()),
+        text: format!("is not a JSON list of objects such as [{example}]"),
+    })?;
+    settings.remove_tables(list);
+    settings.put_tables(list, tables, origin);
+    Ok(())
 }

@@ -11,6 +11,7 @@ pub mod duration;
 pub mod load;
 mod machine;
 pub mod manual;
+pub(crate) mod moment;
 pub mod print;
 mod problem;
 mod raw;

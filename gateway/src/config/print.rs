@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::config::centrifugo::{self, NAMES, OPTIONS_LATER, OPTIONS_NEW};
 use crate::config::load::DEV;
 use crate::config::manual::{Key, Section, Unset};
-use crate::config::raw::{NAMESPACES, RawChannelOptions, SECTIONS};
+use crate::config::raw::{LISTS, NAMESPACES, RawChannelOptions, SECTIONS};
 use crate::config::settings::{Origin, Settings};
 
 const HEAD: &str = "\
@@ -34,8 +34,8 @@ pub fn effective(settings: &Settings) -> String {
 fn file(head: &str, settings: &Settings) -> String {
     let mut out = head.to_owned();
     for section in SECTIONS {
-        if section.path == NAMESPACES {
-            namespaces(&mut out, section, settings);
+        if is_list(section) {
+            list(&mut out, section, settings);
         } else {
             out.push('\n');
             comment(&mut out, section.about);
@@ -46,21 +46,28 @@ fn file(head: &str, settings: &Settings) -> String {
     out
 }
 
-/// The given ones; without any, one as an example, commented out as a whole.
-fn namespaces(out: &mut String, section: &Section, settings: &Settings) {
-    let given = (0..).map(|index| format!("{NAMESPACES}[{index}]")).take_while(|path| settings.get(path).is_some());
+fn is_list(section: &Section) -> bool {
+    LISTS.iter().any(|(list, ..)| section.path == *list)
+}
+
+/// The given tables; without any, one as an example, commented out as a whole.
+fn list(out: &mut String, section: &Section, settings: &Settings) {
+    let list = section.path;
+    // A namespace has the keys of `channel.default`, too.
+    let more = if list == NAMESPACES { RawChannelOptions::MANUAL.keys } else { &[] };
+    let given = (0..).map(|index| format!("{list}[{index}]")).take_while(|path| settings.get(path).is_some());
     let given: Vec<String> = given.collect();
     out.push('\n');
     comment(out, section.about);
     for path in &given {
-        let _ = writeln!(out, "[[{NAMESPACES}]]");
+        let _ = writeln!(out, "[[{list}]]");
         keys(out, section.keys, path, settings, false);
-        keys(out, RawChannelOptions::MANUAL.keys, path, settings, false);
+        keys(out, more, path, settings, false);
     }
     if given.is_empty() {
-        let _ = writeln!(out, "#[[{NAMESPACES}]]");
-        keys(out, section.keys, NAMESPACES, settings, true);
-        keys(out, RawChannelOptions::MANUAL.keys, NAMESPACES, settings, false);
+        let _ = writeln!(out, "#[[{list}]]");
+        keys(out, section.keys, list, settings, true);
+        keys(out, more, list, settings, false);
     }
 }
 
@@ -99,7 +106,7 @@ pub fn markdown() -> String {
     let dev = Settings::from_toml(DEV, |_| Origin::Dev).expect("a constant, read by tests");
     let mut out = MARKDOWN_HEAD.to_owned();
     for section in SECTIONS {
-        let brackets = if section.path == NAMESPACES { ("[[", "]]") } else { ("[", "]") };
+        let brackets = if is_list(section) { ("[[", "]]") } else { ("[", "]") };
         let about: Vec<&str> = section.about.iter().map(|line| line.trim()).collect();
         let _ = writeln!(out, "\n## `{}{}{}`\n\n{}\n", brackets.0, section.path, brackets.1, about.join("\n"));
         let _ = writeln!(out, "| key | default | meaning |\n| --- | --- | --- |");

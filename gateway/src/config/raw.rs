@@ -10,16 +10,25 @@ use std::time::Duration;
 
 use crate::config::manual::{Key, Section, Unset, show};
 use crate::config::secret::Secret;
-use crate::config::section::auth::Algorithm;
 use crate::config::section::{BrokerUrl, LogFormat};
 use crate::config::settings::Reader;
 use crate::config::value::Value;
 use crate::model::ByteSize;
 
+pub(crate) use auth::{RawIssuer, RawSubscriptionToken, RawToken};
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
+
+/// The path of the list of issuers.
+pub(crate) const ISSUERS: &str = "auth.issuer";
+
+/// Lists of tables: what a table is called in complaints, and a table as in a variable.
+pub(crate) const LISTS: &[(&str, &str, &str)] = &[
+    (NAMESPACES, "namespace", r#"{"name":"chat","allow_subscribe_for_client":true}"#),
+    (ISSUERS, "issuer", r#"{"name":"staff","issuer":"https://staff.example.com","public_keys":["staff.pem"]}"#),
+];
 
 /// Every section, in the order of the manual.
 pub const SECTIONS: &[Section] = &[
@@ -28,6 +37,7 @@ pub const SECTIONS: &[Section] = &[
     RawPersonalChannel::MANUAL,
     RawToken::MANUAL,
     RawSubscriptionToken::MANUAL,
+    RawIssuer::MANUAL,
     RawChannelOptions::MANUAL,
     RawNamespaceName::MANUAL,
     RawApi::MANUAL,
@@ -46,6 +56,8 @@ pub(crate) struct Raw {
     pub(crate) personal_channel: RawPersonalChannel,
     pub(crate) token: RawToken,
     pub(crate) subscription_token: RawSubscriptionToken,
+    /// Each with its path, `auth.issuer[0]`.
+    pub(crate) issuers: Vec<(String, RawIssuer)>,
     pub(crate) channel_default: RawChannelOptions,
     pub(crate) namespaces: Vec<RawNamespace>,
     pub(crate) api: RawApi,
@@ -73,6 +85,7 @@ impl Raw {
             personal_channel: RawPersonalChannel::read(reader, "client.subscribe_to_user_personal_channel"),
             token: RawToken::read(reader, "auth.token"),
             subscription_token: RawSubscriptionToken::read(reader, "auth.subscription_token"),
+            issuers: read_issuers(reader),
             channel_default: RawChannelOptions::read(reader, "channel.default"),
             namespaces: read_namespaces(reader),
             api: RawApi::read(reader, "api"),
@@ -96,6 +109,19 @@ fn read_namespaces(reader: &mut Reader) -> Vec<RawNamespace> {
         let name = RawNamespaceName::read(reader, &path).name;
         let options = RawChannelOptions::read(reader, &path);
         namespaces.push(RawNamespace { path, name, options });
+    }
+}
+
+fn read_issuers(reader: &mut Reader) -> Vec<(String, RawIssuer)> {
+    let mut issuers = Vec::new();
+    loop {
+        let path = format!("{ISSUERS}[{}]", issuers.len());
+        if !reader.has_table(&path) {
+            reader.skip_empty_list(ISSUERS);
+            return issuers;
+        }
+        let issuer = RawIssuer::read(reader, &path);
+        issuers.push((path, issuer));
     }
 }
 
@@ -162,7 +188,8 @@ macro_rules! section {
     };
 }
 
-// Below the macros, which it uses.
+// Below the macros, which they use.
+mod auth;
 mod channel;
 
 section! {
@@ -197,6 +224,8 @@ section! {
         insecure: bool, default "false";
         /// Clients without a token are let in as the anonymous user.
         allow_anonymous: bool, default "false";
+        /// Connection tokens must name a user: those that name none are closed with 3507.
+        disallow_anonymous_connection_tokens: bool, default "false";
         /// Origins of web pages that may connect, besides pages from the gateway's own host:
         /// "https://example.com", "https://*.example.com" (one label), "*" (any page).
         allowed_origins: Vec<String>, default "[]";
@@ -233,35 +262,6 @@ section! {
         enabled: bool, default "false";
         /// Makes it `NAMESPACE:#USER`. Unset: no namespace, the rules of `channel.default`.
         namespace: String, example "chat";
-    }
-}
-
-section! {
-    /// Whose connection tokens are good.
-    RawToken at "auth.token" {
-        /// What tokens may be signed with: "HS256", "HS384", "HS512". Never taken from the token.
-        algorithms: Vec<Algorithm>, default r#"["HS256"]"#;
-        /// The secret that tokens are signed with; 32 random bytes or more. Better set by
-        /// FANFARE_AUTH__TOKEN__HMAC_SECRET_FILE than here.
-        hmac_secret: Secret, example "change-me";
-        /// When set, a token's `aud` must name it.
-        audience: String, example "fanfare";
-        /// When set, a token's `iss` must be it.
-        issuer: String, example "https://example.com";
-    }
-}
-
-section! {
-    /// Whose subscription tokens are good. What is not set here is as in `auth.token`.
-    RawSubscriptionToken at "auth.subscription_token" {
-        /// As `auth.token.algorithms`.
-        algorithms: Vec<Algorithm>, example r#"["HS256"]"#;
-        /// As `auth.token.hmac_secret`.
-        hmac_secret: Secret, example "change-me";
-        /// As `auth.token.audience`.
-        audience: String, example "fanfare";
-        /// As `auth.token.issuer`.
-        issuer: String, example "https://example.com";
     }
 }
 

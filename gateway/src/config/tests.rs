@@ -10,6 +10,7 @@ use super::section::{BrokerUrl, DataFormat, LogFormat, TokenConfig};
 use super::*;
 use crate::model::ByteSize;
 
+mod auth;
 mod channels;
 mod printed;
 
@@ -175,20 +176,21 @@ fn the_later_layer_wins() {
 fn every_key_can_be_a_variable() {
     let environment: Vec<(String, String)> = SECTIONS
         .iter()
-        .filter(|section| section.path != "channel.namespace")
+        .filter(|section| raw::LISTS.iter().all(|(list, ..)| section.path != *list))
         .flat_map(|section| section.keys.iter().map(move |key| (section, key)))
         .map(|(section, key)| {
             let (Unset::Default(text) | Unset::Example(text)) = key.unset;
             let path = format!("{}.{}", section.path, key.name);
             (variable(&path), own(text))
         })
-        .chain([("FANFARE_CHANNEL__NAMESPACE".to_owned(), r#"[{"name":"chat"}]"#.to_owned())])
+        .chain(raw::LISTS.iter().map(|(list, _, example)| (variable(list), format!("[{example}]"))))
         .collect();
     let environment: Vec<(&str, &str)> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let loaded = good("", &environment);
     for (name, _) in &environment {
         let path = name.trim_start_matches("FANFARE_").to_lowercase().replace("__", ".");
-        let path = if path == "channel.namespace" { "channel.namespace[0].name".into() } else { path };
+        let is_list = raw::LISTS.iter().any(|(list, ..)| path == *list);
+        let path = if is_list { format!("{path}[0].name") } else { path };
         assert_eq!(loaded.settings.origin(&path), Some(&Origin::Variable((*name).to_owned())), "{path}");
     }
     assert_eq!(loaded.config.server.node_name, "gateway-1");
@@ -580,7 +582,7 @@ fn names_of_centrifugo() {
          channel.default.allow_subscribe_for_client",
         "channel.without_namespace.auto_cache_recover (gateway.toml:10): is not built yet: remove it",
         "client.token.hmac_secret_key (gateway.toml:3): is Centrifugo's name: here it is auth.token.hmac_secret",
-        "client.token.rsa_public_key (gateway.toml:4): is Centrifugo's name: not built yet; remove it",
+        "client.token.rsa_public_key (gateway.toml:4): is Centrifugo's name: here it is auth.token.public_keys (as a file)",
         "engine.type (gateway.toml:6): is Centrifugo's name: here it is broker.url (`memory://` or \
          `redis://host:port/db`)",
         "http_api.key (gateway.toml:5): is Centrifugo's name: here it is api.key",

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use crate::config::centrifugo::{self, LATER};
 use crate::config::load::paths;
 use crate::config::manual::variable;
-use crate::config::raw::{NAMESPACES, RawChannelOptions, SECTIONS};
+use crate::config::raw::{LISTS, NAMESPACES, RawChannelOptions, SECTIONS};
 
 /// How alike two names must be for one to be a slip of the other, from 0 to 1.
 const ALIKE_MIN: f64 = 0.75;
@@ -74,8 +74,9 @@ fn is_service_link(name: &str, value: &OsStr) -> bool {
 
 /// A section where a value is, a value where a section is, a list's section with single brackets.
 fn misplaced(path: &str) -> Option<String> {
-    if path == NAMESPACES || (path.starts_with("channel.namespace.") && is_known(path)) {
-        return Some("is a list: write each namespace as [[channel.namespace]], with double brackets".into());
+    let inside = |list: &str| path.strip_prefix(list).is_some_and(|rest| rest.starts_with('.')) && is_known(path);
+    if let Some((list, each, _)) = LISTS.iter().find(|(list, ..)| path == *list || inside(list)) {
+        return Some(format!("is a list: write each {each} as [[{list}]], with double brackets"));
     }
     let below = format!("{path}.");
     if SECTIONS.iter().any(|section| section.path == path) {

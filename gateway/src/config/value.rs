@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::duration::{parse_duration, parse_size, show_duration};
+use crate::config::moment::Moment;
 use crate::config::secret::Secret;
-use crate::config::section::auth::Algorithm;
+use crate::config::section::auth::{Algorithm, ClaimPath, KeyFile};
 use crate::config::section::{BrokerUrl, DataFormat, DeltaType, LogFormat, PublishAck, RecoveryMode};
 use crate::model::ByteSize;
 
@@ -205,6 +206,63 @@ fn check_redis(url: &str) -> Result<(), Wrong> {
 
 fn later(what: &str) -> Wrong {
     Wrong::Because(format!(r#"is not possible: {what} is not built yet; write "redis://host:port/db" or "memory://""#))
+}
+
+impl Value for Moment {
+    const FORM: &'static str = r#"a moment such as "2026-12-01T00:00:00Z", or seconds since 1970"#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).ok_or(Wrong::Form)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        match value {
+            toml::Value::String(text) => Self::from_text(text),
+            // As TOML writes moments itself, and seconds.
+            toml::Value::Datetime(_) | toml::Value::Integer(_) => Self::from_text(&value.to_string()),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Value for ClaimPath {
+    const FORM: &'static str = r#"a claim such as "sub" or "user.id""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Value for KeyFile {
+    const FORM: &'static str = r#"a file such as "app.pem", or with the key's name "2026-11=app.pem""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let (kid, path) = match text.split_once('=') {
+            // An empty name is none, for paths that have the sign themselves.
+            Some((kid, path)) => (Some(kid).filter(|kid| !kid.is_empty()), path),
+            None => (None, text),
+        };
+        if path.is_empty() {
+            return Err(Wrong::Form);
+        }
+        Ok(Self { path: path.to_owned(), kid: kid.map(str::to_owned) })
+    }
+
+    fn show(&self) -> String {
+        quoted(&match &self.kid {
+            Some(kid) => format!("{kid}={}", self.path),
+            None if self.path.contains('=') => format!("={}", self.path),
+            None => self.path.clone(),
+        })
+    }
 }
 
 /// A closed list of words.

@@ -127,6 +127,11 @@ impl Session {
             return if welcome { Ok(ConnectionToken::default()) } else { Err(CloseCode::BadRequest.into()) };
         }
         match self.shared.auth.verify_connection(token, self.shared.unix_s()).await {
+            Ok(token)
+                if token.user.is_anonymous() && config.disallow_anonymous_connection_tokens && !config.insecure =>
+            {
+                Err(CloseCode::PermissionDenied.into())
+            }
             // It must be good when it is shown, and may grow old then.
             Ok(token) if config.insecure => Ok(ConnectionToken { expires_at: None, ..token }),
             Ok(token) => Ok(token),
@@ -181,6 +186,6 @@ impl Session {
 
 impl ServerSub {
     fn kept(&self) -> Subscription {
-        Subscription { info: self.info.clone(), server_side: true, expires_at: None }
+        Subscription { info: self.info.clone(), server_side: true, expires_at: None, overrides: self.overrides }
     }
 }

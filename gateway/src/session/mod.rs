@@ -244,8 +244,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let State::Live(live) = &self.state {
-            for (channel, _) in live.subscriptions.iter() {
-                self.shared.node.unsubscribe(channel, self.connection, Departure::Lost);
+            for (channel, subscription) in live.subscriptions.iter() {
+                self.shared.node.unsubscribe(channel, self.connection, Departure::Lost, subscription.overrides);
             }
             self.shared.node.leave(self.connection);
         }

@@ -23,7 +23,8 @@ impl Session {
         let flow = match directive {
             Directive::Unsubscribe { channel, code, reason } => self.unsubscribe_by_order(&channel, code, reason),
             Directive::Subscribe { channel, info, data, expire_at, recover } => {
-                let subscription = Subscription { info, server_side: true, expires_at: expire_at };
+                let subscription =
+                    Subscription { info, server_side: true, expires_at: expire_at, ..Subscription::default() };
                 let asked = Subscribe { recover, recoverable: true, ..Subscribe::default() };
                 Box::pin(self.subscribe_by_order(channel, subscription, data, asked)).await
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Shared;
-use crate::model::{ChannelName, UserId};
+use crate::model::{ChannelName, Overrides, UserId};
 
 /// Fresh -> Live, or Fresh -> Refused; both end with the connection.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(super) struct Subscription {
     pub(super) server_side: bool,
     /// When the subscription token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
+    /// Where the channel's options do not hold for it.
+    pub(super) overrides: Overrides,
 }
 
 /// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each
@@ -78,9 +80,9 @@ impl Subscriptions {
         }
     }
 
-    /// Takes one out; false if it was not there.
-    pub(super) fn remove(&mut self, channel: &ChannelName) -> bool {
-        self.find(channel).map(|place| self.sorted.remove(place)).is_ok()
+    /// Takes one out; none if it was not there.
+    pub(super) fn remove(&mut self, channel: &ChannelName) -> Option<Subscription> {
+        self.find(channel).ok().map(|place| self.sorted.remove(place).1)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelName, &Subscription)> {

@@ -8,6 +8,7 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use super::state::Subscription;
 use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
+use crate::channel::overridden;
 use crate::channel::permission::{self, Asker, Grant, Granted};
 use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
@@ -34,10 +35,10 @@ impl Session {
         };
         self.permit(&channel, if token.is_some() { Grant::Token } else { Grant::None })?;
         let expires_at = token.as_ref().and_then(|token| token.expires_at);
-        let (info, data) = token.map(|token| (token.info, token.data)).unwrap_or_default();
+        let (info, data, overrides) = token.map(|token| (token.info, token.data, token.overrides)).unwrap_or_default();
         let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let subscription = Subscription { info, server_side: false, expires_at };
+        let subscription = Subscription { info, server_side: false, expires_at, overrides };
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {
@@ -88,9 +89,11 @@ impl Session {
         asked: &Subscribe,
     ) -> Result<Joining<'a>, Refusal> {
         let shared = Arc::clone(&self.shared);
-        let options = shared.node.rules().require(channel)?;
+        let options = overridden(shared.node.rules().require(channel)?, subscription.overrides);
         let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
-        let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, options, asked);
+        let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, &options, asked);
+        // By its token it may watch a channel on which only others are told, by theirs.
+        let join_leave = join_leave || subscription.overrides.force_push_join_leave == Some(true);
         let info = self.info(&subscription.info)?;
         let entry = Entry { client: self.connection, info, told: options.join_leave, leave_delay: options.leave_delay };
         Ok(Joining {

@@ -20,9 +20,9 @@ impl Session {
     /// Leaves a channel; true if it was held.
     pub(super) fn part(&mut self, channel: &ChannelName, departure: Departure) -> Result<bool, Refusal> {
         let held = self.live()?.subscriptions.remove(channel);
-        if held {
-            self.shared.node.unsubscribe(channel, self.connection, departure);
+        if let Some(subscription) = &held {
+            self.shared.node.unsubscribe(channel, self.connection, departure, subscription.overrides);
         }
-        Ok(held)
+        Ok(held.is_some())
     }
 }

@@ -156,6 +156,7 @@ conversations! {
     join_leave
     later_methods
     names
+    overrides
     permissions
     personal_channel
     positioning

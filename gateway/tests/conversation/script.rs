@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::token;
 
@@ -107,7 +107,8 @@ pub(crate) fn substitute(frame: &str, words: &HashMap<String, Value>) -> String 
     out + rest
 }
 
-/// `sub=42,exp=-5` as claims. Values that read as JSON are JSON, all others strings; `a+b` is a list.
+/// `sub=42,exp=-5` as claims. `info` is JSON, `channels=a+b` a list, `override=presence+!join_leave` and
+/// `subs=news/presence` switches; all others are strings.
 fn claims_of(text: &str) -> Value {
     let mut claims = Map::new();
     for (name, value) in text.split(',').filter_map(|claim| claim.split_once('=')) {
@@ -118,11 +119,25 @@ fn claims_of(text: &str) -> Value {
             }
             "channels" => value.split('+').map(Value::from).collect(),
             "info" => serde_json::from_str(value).unwrap(),
+            "override" => overrides(value),
+            "subs" => {
+                let (channel, names) = value.split_once('/').unwrap();
+                json!({ channel: { "override": overrides(names) } })
+            }
             _ => Value::from(value),
         };
         claims.insert(name.to_owned(), value);
     }
     Value::Object(claims)
+}
+
+/// `presence+!join_leave`: one is on, the other off.
+fn overrides(text: &str) -> Value {
+    let switch = |name: &str| match name.strip_prefix('!') {
+        Some(name) => (name.to_owned(), json!({ "value": false })),
+        None => (name.to_owned(), json!({ "value": true })),
+    };
+    Value::Object(text.split('+').map(switch).collect())
 }
 
 /// Whether `heard` is what `expected` describes; learns the words in it.

@@ -44,7 +44,7 @@ impl Room {
             issuer: Some(ISSUER.to_owned()),
             ..TokenConfig::default()
         };
-        let config = AuthConfig { token: token.clone(), subscription_token: token };
+        let config = AuthConfig { token: token.clone(), subscription_token: token, ..AuthConfig::default() };
         Self { auth: Auth::with_keys(&config, keys.clone(), keys), clock, tasks }
     }
 

@@ -189,6 +189,14 @@ fn payloads_that_are_no_object() {
 }
 
 #[test]
+fn a_user_fits_on_a_line() {
+    for id in [r"a\n", r"\r42", r"42\u0000", r"\u001b[2J", r"a\u007f", r"\u0085"] {
+        assert_eq!(connect(&format!(r#"{{"sub":"{id}"}}"#)), Err(ClaimsError::Claim("sub")), "{id}");
+    }
+    assert_eq!(connect(r#"{"sub":"Ada Lovelace, \u00e9"}"#).unwrap().registered.sub, "Ada Lovelace, é");
+}
+
+#[test]
 fn null_is_nothing_where_any_json_is_allowed() {
     let claims = connect(r#"{"info":null,"meta":null,"subs":{"a":{"info":null,"data":null}}}"#).unwrap();
     assert!(claims.info.is_empty() && claims.meta.is_empty());

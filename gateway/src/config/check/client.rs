@@ -39,6 +39,7 @@ impl Checker<'_> {
         ClientConfig {
             insecure: raw.insecure,
             allow_anonymous: raw.allow_anonymous,
+            disallow_anonymous_connection_tokens: raw.disallow_anonymous_connection_tokens,
             allowed_origins: raw.allowed_origins,
             token_query_parameter: raw.token_query_parameter,
             ping_interval: raw.ping_interval,

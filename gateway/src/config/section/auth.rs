@@ -1,29 +1,149 @@
 //! `[auth]`: whose tokens are good.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::config::secret::Secret;
 
 /// Whose tokens are good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthConfig {
-    /// Connection tokens.
+    /// Connection tokens of no issuer below.
     pub token: TokenConfig,
-    /// Subscription tokens; the same as connection tokens unless set.
+    /// Subscription tokens of no issuer below; the same as connection tokens unless set.
     pub subscription_token: TokenConfig,
+    /// Issuers with keys and rules of their own, for tokens of both kinds. Their `issuer` is set, and
+    /// no two have the same.
+    pub issuers: Vec<IssuerConfig>,
 }
 
-/// How tokens of one kind are verified.
+/// An issuer with a name for logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerConfig {
+    /// What logs and complaints call it.
+    pub name: String,
+    /// How its tokens are verified.
+    pub token: TokenConfig,
+}
+
+/// How the tokens of one kind, or of one issuer, are verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenConfig {
-    /// Algorithms that are accepted: `HS256`, `HS384`, `HS512`. Never taken from the token.
+    /// Algorithms that are accepted. Never taken from the token.
     pub algorithms: Vec<Algorithm>,
-    /// The shared secret; without one no token is good.
+    /// The shared secret of the HS algorithms.
     pub hmac_secret: Option<Secret>,
+    /// The shared secret before that, while its tokens are still around.
+    pub hmac_previous: Option<PreviousSecret>,
+    /// Files with public keys.
+    pub public_keys: Vec<KeyFile>,
+    /// Where public keys can be fetched.
+    pub jwks: Option<JwksConfig>,
     /// When set, `aud` must name it.
     pub audience: Option<String>,
     /// When set, `iss` must be it.
     pub issuer: Option<String>,
+    /// How far the clocks of those who make tokens may be from ours.
+    pub leeway: Duration,
+    /// The claim that names the user.
+    pub user_id_claim: ClaimPath,
+    /// What is put before each user's id, so that the users of two issuers are never one.
+    pub user_prefix: Option<String>,
+}
+
+impl TokenConfig {
+    /// Whether there is any key, so that a token can be good.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        // Everyone knows the empty secret.
+        self.hmac_secret.as_ref().is_some_and(|secret| !secret.expose().is_empty())
+            || !self.public_keys.is_empty()
+            || self.jwks.is_some()
+    }
+}
+
+/// A secret that is on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// Itself.
+    pub secret: Secret,
+    /// The first moment at which it is no longer good, in seconds since 1970.
+    pub valid_until_unix_s: i64,
+}
+
+/// A file with one public key or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    /// As it was written; from the working directory if relative.
+    pub path: String,
+    /// The name of its only key; none if tokens do not name it, or if the file does.
+    pub kid: Option<String>,
+}
+
+/// A key set on the web.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksConfig {
+    /// Where it is: an absolute URL. Nothing of a token ever gets into it.
+    pub url: String,
+    /// `http://` will do.
+    pub allow_http: bool,
+    /// Addresses of private networks will do.
+    pub allow_private_addresses: bool,
+    /// A file with authorities that may vouch for its server, besides the machine's own.
+    pub ca_file: Option<String>,
+}
+
+/// Which claim names the user: names from the outside in. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(Vec<String>);
+
+impl Default for ClaimPath {
+    /// The registered claim `sub`.
+    fn default() -> Self {
+        Self(vec!["sub".to_owned()])
+    }
+}
+
+impl ClaimPath {
+    /// Deepest path.
+    pub const DEPTH_MAX: usize = 8;
+
+    /// Reads `sub`, `user.id`, or `https://example\.com/user`, where `\` keeps a dot in a name; none if
+    /// a name is empty, or there are more than [`Self::DEPTH_MAX`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut names = vec![String::new()];
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            let last = names.len() - 1;
+            match c {
+                '.' => names.push(String::new()),
+                '\\' => names[last].push(chars.next().filter(|next| matches!(next, '.' | '\\'))?),
+                c => names[last].push(c),
+            }
+        }
+        let good = names.len() <= Self::DEPTH_MAX && names.iter().all(|name| !name.is_empty());
+        good.then_some(Self(names))
+    }
+
+    /// From the outside in.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether it is the registered claim.
+    #[must_use]
+    pub fn is_sub(&self) -> bool {
+        self.0 == ["sub"]
+    }
+}
+
+impl fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let escaped = self.0.iter().map(|name| name.replace('\\', r"\\").replace('.', r"\."));
+        f.write_str(&escaped.collect::<Vec<_>>().join("."))
+    }
 }
 
 /// A signature algorithm (RFC 7518, 3.1; RFC 8037, 3.1).
@@ -164,6 +284,21 @@ mod tests {
         }
         for name in ["none", "None", "", "hs256", "HS256 ", "ES256K", "EdDSA25519", "RSA-OAEP", "dir"] {
             assert_eq!(Algorithm::named(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_of_claims() {
+        let names = |text: &str| ClaimPath::parse(text).map(|path| path.names().join("|"));
+        assert_eq!(names("sub").as_deref(), Some("sub"));
+        assert_eq!(names("user.id").as_deref(), Some("user|id"));
+        assert_eq!(names(r"https://example\.com/user").as_deref(), Some("https://example.com/user"));
+        assert_eq!(names(r"a\\b.c").as_deref(), Some(r"a\b|c"));
+        for wrong in ["", ".", "a.", ".a", "a..b", r"a\", r"a\b", "a.b.c.d.e.f.g.h.i"] {
+            assert_eq!(names(wrong), None, "{wrong}");
+        }
+        for text in ["sub", "user.id", r"https://example\.com/user", r"a\\b.c"] {
+            assert_eq!(ClaimPath::parse(text).unwrap().to_string(), text);
         }
     }
 }

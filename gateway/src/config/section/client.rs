@@ -12,6 +12,8 @@ pub struct ClientConfig {
     pub insecure: bool,
     /// Clients without a token are let in as the anonymous user.
     pub allow_anonymous: bool,
+    /// Tokens that name no user are refused.
+    pub disallow_anonymous_connection_tokens: bool,
     /// Origins of web pages that may connect, besides the gateway's own host: `https://example.com`,
     /// with `*` for one label or the whole host (`https://*.example.com`, `*`).
     pub allowed_origins: Vec<String>,
