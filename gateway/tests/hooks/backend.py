@@ -40,6 +40,16 @@ def plan_for(kind, data):
         return PLANS.get(kind, {})
 
 
+def payload(body):
+    """A client's payload, if it is JSON."""
+    if "b64data" not in body:
+        return body.get("data")
+    try:
+        return json.loads(base64.b64decode(body["b64data"]))
+    except ValueError:
+        return None
+
+
 def note(kind, headers, body):
     with LOCK:
         SEEN.append({"kind": kind, "headers": headers, "body": body})
@@ -72,11 +82,8 @@ class Http(BaseHTTPRequestHandler):
         kind = self.headers["Fanfare-Hook"]
         headers = [[name.lower(), value] for name, value in self.headers.items()]
         note(kind, headers, body)
-        data = body.get("data")
-        if "b64data" in body:
-            data = json.loads(base64.b64decode(body["b64data"]))
         try:
-            self.follow(plan_for(kind, data))
+            self.follow(plan_for(kind, payload(body)))
         except OSError:
             pass
 
@@ -148,10 +155,7 @@ def grpc_server(schemas):
         def handle(self, question, context):
             body = read(question)
             note(kind, [[key, value] for key, value in context.invocation_metadata()], body)
-            data = body.get("data")
-            if "b64data" in body:
-                data = json.loads(base64.b64decode(body["b64data"]))
-            plan = plan_for(kind, data)
+            plan = plan_for(kind, payload(body))
             if "sleep" in plan:
                 time.sleep(plan["sleep"])
             if "status" in plan:
