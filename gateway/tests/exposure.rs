@@ -7,7 +7,6 @@
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;
 #[path = "support/redis.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod redis;
 #[path = "support/token.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]

@@ -60,14 +60,11 @@ fn preflight() -> Response {
 fn permit(headers: &mut HeaderMap, standing: Option<Standing>, origin: Option<HeaderValue>, credentials: Credentials) {
     // Caches must not give one page's answer to another.
     headers.append(VARY, HeaderValue::from_static("origin"));
-    match (standing, origin) {
-        (Some(standing @ (Standing::Listed | Standing::Any)), Some(origin)) => {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            if standing == Standing::Listed && credentials == Credentials::Cookies {
-                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            }
+    if let (Some(standing @ (Standing::Listed | Standing::Any)), Some(origin)) = (standing, origin) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if standing == Standing::Listed && credentials == Credentials::Cookies {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
-        _ => {}
     }
 }
 
