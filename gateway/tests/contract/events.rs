@@ -31,18 +31,19 @@ fn habits() -> Habits {
 struct End {
     log: Arc<dyn Log>,
     calls: u64,
-    node: Option<Node>,
+    /// Whose links they are: these end with it.
+    _node: Option<Node>,
 }
 
 impl End {
     fn memory() -> Self {
-        Self { log: MemoryLog::new(DEBOUNCE, BACKLOG_MAX, SystemClock::new()), calls: 0, node: None }
+        Self { log: MemoryLog::new(DEBOUNCE, BACKLOG_MAX, SystemClock::new()), calls: 0, _node: None }
     }
 
     async fn redis(config: &BrokerConfig, habits: Habits) -> Self {
         let node = Node::linked(config).await;
         let log = Self::log(&node, NodeId::random(), habits);
-        Self { log, calls: 0, node: Some(node) }
+        Self { log, calls: 0, _node: Some(node) }
     }
 
     fn log(node: &Node, id: NodeId, habits: Habits) -> Arc<dyn Log> {
