@@ -11,6 +11,7 @@ mod redis_kit;
 
 mod broker;
 mod bus;
+mod events;
 mod failover;
 mod history;
 mod keys;
