@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::auth::Auth;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::RedisBroker;
-use crate::broker::{Broker, Bus, Events, Roster};
+use crate::broker::{Broker, Bus, Events, Ledger, Roster};
 use crate::channel::Rules;
 use crate::codec::{Codec, centrifuge};
 use crate::config::Config;
@@ -55,6 +55,7 @@ pub(super) struct Joint {
     broker: Arc<dyn Broker>,
     bus: Arc<dyn Bus>,
     roster: Arc<dyn Roster>,
+    ledger: Arc<dyn Ledger>,
     presence: Arc<dyn Presence>,
     events: Events,
     /// The same object, where it is Redis: `dev` shares secrets through it.
@@ -82,7 +83,7 @@ impl Ground {
 impl App {
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> Self {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
-        let Joint { broker, bus, roster, presence, events, redis: _ } = joint;
+        let Joint { broker, bus, roster, ledger, presence, events, redis: _ } = joint;
         let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
         let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
         let encoders: [Arc<dyn Encode>; 2] = [json.clone(), protobuf.clone()];
@@ -97,6 +98,7 @@ impl App {
             broker,
             bus,
             roster,
+            ledger,
             presence,
             history: config.history.clone(),
             page_size: ByteSize(config.client.queue_max_size.bytes() / 2),
@@ -167,7 +169,8 @@ impl Joint {
             BrokerUrl::Memory => {
                 let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(metrics), Arc::clone(clock));
                 let presence = memory_presence(&broker, ground);
-                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis: None })
+                let (bus, roster, ledger) = (broker.clone(), broker.clone(), broker.clone());
+                Ok(Self { broker, bus, roster, ledger, presence, events, redis: None })
             }
             BrokerUrl::Redis(_) => {
                 let (broker, events) =
@@ -186,7 +189,8 @@ impl Joint {
                         clock: Arc::clone(clock),
                     },
                 );
-                Ok(Self { broker: broker.clone(), bus: broker.clone(), roster: broker, presence, events, redis })
+                let (bus, roster, ledger) = (broker.clone(), broker.clone(), broker.clone());
+                Ok(Self { broker, bus, roster, ledger, presence, events, redis })
             }
         }
     }
@@ -205,8 +209,11 @@ fn memory_presence(broker: &Arc<MemoryBroker>, ground: &Ground) -> Arc<dyn Prese
 
 /// What workers that publish straight to Redis must know of the channel rules.
 fn shared_rules(channels: &ChannelConfig, history: &HistoryConfig) -> rules::Rules {
-    let namespaces = channels.namespaces.iter().map(|namespace| (namespace.name.clone(), shared(&namespace.options)));
-    rules::Rules::new(shared(&channels.default), namespaces.collect()).with_common(rules::CommonRules {
+    let (paths, named): (Vec<_>, Vec<_>) = channels.namespaces.iter().partition(|each| each.pattern.is_some());
+    let named = named.into_iter().map(|each| (each.name.clone(), shared(&each.options)));
+    let paths = paths.into_iter().filter_map(|each| Some((each.pattern.clone()?, shared(&each.options))));
+    let rules = rules::Rules::new(shared(&channels.default), named.collect()).with_patterns(paths.collect());
+    rules.with_common(rules::CommonRules {
         idempotency_window_ms: at_least_one_milli(history.idempotency_window),
         replicas: history.replicas,
         replicated_timeout_ms: at_least_one_milli(history.replicated_timeout),

@@ -22,6 +22,10 @@ pub struct SubscriptionToken {
     pub data: Bytes,
     /// When the subscription expires, in seconds since 1970; none for never.
     pub expires_at: Option<i64>,
+    /// The token's own id; empty if none.
+    pub jti: String,
+    /// When the token was made, in seconds since 1970; none if it does not say.
+    pub issued_at: Option<i64>,
 }
 
 pub(super) fn read(verifier: &Verifier, payload: &[u8], now_unix_s: i64) -> Result<SubscriptionToken, TokenError> {
@@ -35,5 +39,7 @@ pub(super) fn read(verifier: &Verifier, payload: &[u8], now_unix_s: i64) -> Resu
         info: claims.options.info,
         data: claims.options.data,
         expires_at,
+        jti: claims.registered.jti,
+        issued_at: claims.registered.iat,
     })
 }

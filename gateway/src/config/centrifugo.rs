@@ -170,7 +170,6 @@ pub const OPTIONS_NEW: &[&str] = &["exclude_publisher", "publish_ack", "leave_de
 pub const OPTIONS_LATER: &[&str] = &[
     "auto_cache_recover",
     "allow_tags_filter",
-    "channel_regex",
     "subscribe_proxy_enabled",
     "subscribe_proxy_name",
     "publish_proxy_enabled",

@@ -34,6 +34,8 @@ pub enum Directive {
         /// What the client has seen, if it is to get what it has missed since.
         recover: Option<Since>,
     },
+    /// Look whether the tokens that opened its subscriptions have been revoked.
+    Recheck,
     /// Prolong the connection.
     Refresh {
         /// How long it is good for from now on; none if it does not expire.

@@ -1,22 +1,28 @@
 //! The nouns that every part of the gateway shares. Pure values: no serde, no tokio, no async; what a
 //! wire calls them is the codecs' business.
 
+pub mod capability;
 pub mod channel;
 pub mod close;
 pub mod command;
 pub mod directive;
 pub mod event;
 pub mod id;
+pub mod name_regex;
 pub mod publication;
 pub mod retained;
 pub mod size;
 pub mod time;
+pub mod token;
 pub mod wire;
 
+pub use capability::{Capabilities, Rights};
 pub use channel::ChannelName;
 pub use close::Close;
 pub use directive::Directive;
 pub use id::{ConnectionId, NodeId, SessionId, UserId};
+pub use name_regex::NameRegex;
 pub use publication::{Change, ClientInfo, Membership, Position, Publication};
 pub use retained::Retained;
 pub use size::ByteSize;
+pub use token::Fingerprint;

@@ -7,6 +7,7 @@ mod lease;
 mod presence;
 mod publish;
 mod pump;
+mod revoked;
 mod streams;
 mod subscribe;
 mod sweep;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::roster::NodeRecord;
-use crate::broker::{Broker, BrokerError, Bus, Events, Health, Roster};
+use crate::broker::{Broker, BrokerError, Bus, Events, Health, Ledger, Roster};
 use crate::channel::Rules;
 use crate::config::section::{HistoryConfig, PresenceConfig};
 use crate::hub::{Hub, Member};
@@ -32,6 +33,7 @@ use fanfare_proto::envelope::{Control, Order};
 pub use history::HistoryError;
 pub use lease::LeaseConfig;
 pub use publish::PublishAsk;
+pub use revoked::Verdict;
 pub use subscribe::{Joining, Opening, SubscribeError};
 
 /// What a node is made of; `app` builds it.
@@ -49,6 +51,8 @@ pub struct Parts {
     pub bus: Arc<dyn Bus>,
     /// What all nodes hold.
     pub roster: Arc<dyn Roster>,
+    /// Who and what is no longer let in.
+    pub ledger: Arc<dyn Ledger>,
     /// Who is on a channel.
     pub presence: Arc<dyn Presence>,
     /// What holds for streams.
@@ -76,6 +80,7 @@ pub struct Node {
     holdings: subscribe::Holdings,
     streams: streams::Streams,
     retired: lease::Retired,
+    revoked: revoked::Revoked,
     started: Duration,
 }
 
@@ -84,13 +89,16 @@ impl Node {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let started = parts.clock.now();
-        Arc::new(Self {
+        let node = Self {
             parts,
             holdings: subscribe::Holdings::default(),
             streams: streams::Streams::default(),
             retired: lease::Retired::default(),
+            revoked: revoked::Revoked::default(),
             started,
-        })
+        };
+        node.read_what_is_here();
+        Arc::new(node)
     }
 
     /// Starts what goes on by itself: the pump, the healer, the sweep and the lease, until `tasks` stop.
@@ -102,6 +110,7 @@ impl Node {
         tasks.spawn_essential("healer", streams::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("sweep", sweep::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("lease", lease::run(Arc::clone(self), tasks.stop()));
+        tasks.spawn_essential("revocations", revoked::run(Arc::clone(self), tasks.stop()));
     }
 
     /// This node's id.

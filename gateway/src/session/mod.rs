@@ -3,6 +3,7 @@
 //!
 //! One task owns a session and calls it with one thing at a time; nothing here needs a lock.
 
+mod admission;
 mod connect;
 pub mod heartbeat;
 mod history;
@@ -69,11 +70,22 @@ impl From<CloseCode> for Flow {
 enum Refusal {
     Error(ErrorCode),
     Close(CloseCode),
+    /// With words of its own.
+    End(Close),
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
         Self::Error(code)
+    }
+}
+
+impl Flow {
+    fn into_result(self) -> Result<(), Refusal> {
+        match self {
+            Self::Continue => Ok(()),
+            Self::Close(close) => Err(Refusal::End(close)),
+        }
     }
 }
 
@@ -161,6 +173,7 @@ impl Session {
                 Flow::Continue
             }
             Err(Refusal::Close(code)) => code.into(),
+            Err(Refusal::End(close)) => Flow::Close(close),
         }
     }
 

@@ -8,7 +8,7 @@ use fanfare_proto::code::ErrorCode;
 
 use super::{Refusal, Session};
 use crate::broker::Outgoing;
-use crate::channel::permission::{self, Asker, Standing};
+use crate::channel::permission::{self, Standing};
 use crate::config::section::DataFormat;
 use crate::model::event::Reply;
 use crate::model::{ChannelName, Publication};
@@ -23,7 +23,7 @@ impl Session {
         let connection = self.connection;
         let live = self.live()?;
         let subscription = live.subscriptions.get(&channel);
-        let asker = Asker { user: &live.user, trust: shared.trust() };
+        let asker = live.asker(&shared, &channel);
         let standing = if subscription.is_some() { Standing::Subscriber } else { Standing::Outsider };
         permission::publish(asker, options, standing).into_result()?;
         let data = match options.publication_data_format {

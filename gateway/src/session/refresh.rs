@@ -1,11 +1,13 @@
 //! The life of tokens: new ones for old ones, and the end of those that were not renewed.
 
+use std::sync::Arc;
+
 use fanfare_proto::code::{CloseCode, ErrorCode, unsubscribe};
 
 use super::state::State;
 use super::{Flow, Refusal, Session};
-use crate::model::ChannelName;
 use crate::model::event::{Push, Reply};
+use crate::model::{ChannelName, Rights};
 use crate::presence::Departure;
 
 impl Session {
@@ -18,13 +20,20 @@ impl Session {
             // A connection never changes hands.
             return Err(CloseCode::InvalidToken.into());
         }
+        let (mark, before) = (Arc::clone(&live.mark), live.mark.token());
+        let fingerprint = self.shared.node.fingerprint(&token.jti, token.issued_at);
+        // Set first: a revocation from now on finds the new token.
+        mark.set(fingerprint);
+        self.admit(&token.user, fingerprint).inspect_err(|_| mark.set(before))?;
+        let live = self.live()?;
         // Expiry does not count in an insecure gateway, as on connect.
         live.expires_at = token.expires_at.filter(|_| !insecure);
         live.info = token.info;
+        live.caps = token.caps;
         let expires_at = live.expires_at;
         let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
         self.reply(id, &Reply::Refresh { client: self.connection, ttl });
-        Ok(())
+        self.withdraw().into_result()
     }
 
     pub(super) async fn sub_refresh(&mut self, id: u32, channel: &str, token: &str) -> Result<(), Refusal> {
@@ -34,9 +43,13 @@ impl Session {
         }
         let token = self.verify_for(&channel, token).await?;
         let expires_at = token.expires_at;
+        let fingerprint = self.fingerprint(&token);
         if let Some(subscription) = self.live()?.subscriptions.get_mut(&channel) {
             subscription.expires_at = expires_at;
             subscription.info = token.info;
+            subscription.token = Some(Box::new(fingerprint));
+            // The token opens it now, whatever did before.
+            subscription.stands_on = subscription.stands_on.without(Rights::SUBSCRIBE);
         }
         let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
         self.reply(id, &Reply::SubRefresh { ttl });

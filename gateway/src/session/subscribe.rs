@@ -8,11 +8,11 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use super::state::Subscription;
 use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
-use crate::channel::permission::{self, Asker, Grant, Granted};
+use crate::channel::permission::{self, Grant, Granted};
 use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
 use crate::model::event::{Event, Recovery, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, ClientInfo};
+use crate::model::{ChannelName, ClientInfo, Fingerprint, Rights};
 use crate::node::{Joining, Opening};
 use crate::presence::Entry;
 use crate::telemetry::metrics::OutcomeLabel;
@@ -32,12 +32,15 @@ impl Session {
             "" => None,
             token => Some(self.verify_for(&channel, token).await?),
         };
-        self.permit(&channel, if token.is_some() { Grant::Token } else { Grant::None })?;
+        let grant = if token.is_some() { Grant::Token } else { Grant::None };
+        self.permit(&channel, grant)?;
+        let stands_on = self.stands_on(&channel, grant, &subscribe)?;
+        let fingerprint = token.as_ref().map(|token| Box::new(self.fingerprint(token)));
         let expires_at = token.as_ref().and_then(|token| token.expires_at);
         let (info, data) = token.map(|token| (token.info, token.data)).unwrap_or_default();
         let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let subscription = Subscription { info, server_side: false, expires_at };
+        let subscription = Subscription { info, server_side: false, expires_at, stands_on, token: fingerprint };
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {
@@ -52,10 +55,28 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(channel)?;
         let carries = self.carries();
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, channel);
         permission::subscribe(asker, channel, options, grant).into_result()?;
         permission::carry(options, carries).into_result()?;
         Ok(())
+    }
+
+    /// Which capabilities a subscription that is permitted would not be there without, or not as it is.
+    pub(super) fn stands_on(
+        &mut self,
+        channel: &ChannelName,
+        grant: Grant,
+        asked: &Subscribe,
+    ) -> Result<Rights, Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let options = shared.node.rules().require(channel)?;
+        let asker = self.live()?.asker(&shared, channel);
+        Ok(permission::stands_on(asker, channel, options, grant, asked))
+    }
+
+    /// What a subscription token can be revoked by.
+    pub(super) fn fingerprint(&self, token: &SubscriptionToken) -> Fingerprint {
+        self.shared.node.fingerprint(&token.jti, token.issued_at)
     }
 
     /// Makes a subscription that is permitted.
@@ -89,7 +110,7 @@ impl Session {
     ) -> Result<Joining<'a>, Refusal> {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(channel)?;
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, channel);
         let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, options, asked);
         let info = self.info(&subscription.info)?;
         let entry = Entry { client: self.connection, info, told: options.join_leave, leave_delay: options.leave_delay };
@@ -150,6 +171,12 @@ impl Session {
             // Well signed, but for somebody or something else: the application mixes its clients up.
             return Err(CloseCode::InvalidToken.into());
         }
+        let fingerprint = self.fingerprint(&token);
+        let live = self.live()?;
+        // Noted first: a revocation from now on asks this session, too.
+        live.mark.note_more();
+        let user = live.user.clone();
+        self.admit(&user, fingerprint)?;
         Ok(token)
     }
 }

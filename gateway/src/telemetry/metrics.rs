@@ -71,6 +71,7 @@ metrics! {
     presence_waiting: Gauge = gauge, "Changes of members that are not in the store yet";
     presence_reaped: Counter = counter, "Members of dead nodes that this node has struck out";
     presence_resyncs: Counter = counter, "Times that this node entered all its members again";
+    revocations: Gauge = gauge, "Revoked tokens, users with revoked tokens and blocked users that this node knows of";
     /// By outcome: `ok`, `error`, `unauthorized`.
     api_requests: Family<OutcomeLabel, Counter> = family, "Requests to the server API";
     /// Each is a bug.

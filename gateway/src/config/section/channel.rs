@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use fanfare_proto::pattern::Pattern;
+
+use crate::model::NameRegex;
+
 /// The rules of all channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelConfig {
@@ -11,11 +15,13 @@ pub struct ChannelConfig {
     pub namespaces: Vec<Namespace>,
 }
 
-/// Channels called `name:...`.
+/// Channels called `name:...`, or those that fit a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// Two or more letters, digits, `-`, `_`.
     pub name: String,
+    /// With a pattern: the channels that fit it, and no others. None of two clash.
+    pub pattern: Option<Pattern>,
     /// Its rules.
     pub options: ChannelOptions,
 }
@@ -36,6 +42,8 @@ pub struct ChannelOptions {
     pub allow_publish_for_anonymous: bool,
     /// `name#42,43` is open to the users 42 and 43, without a token.
     pub allow_user_limited_channels: bool,
+    /// What names must fit besides: the part after the namespace, or the whole of a path.
+    pub channel_regex: Option<NameRegex>,
     /// A publishing client does not get its own publication.
     pub exclude_publisher: bool,
     /// What payloads are.
@@ -87,6 +95,7 @@ impl ChannelOptions {
         allow_publish_for_subscriber: false,
         allow_publish_for_anonymous: false,
         allow_user_limited_channels: false,
+        channel_regex: None,
         exclude_publisher: false,
         publication_data_format: DataFormat::Json,
         history: None,
