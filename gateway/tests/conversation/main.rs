@@ -146,6 +146,8 @@ conversations! {
     api_directives
     api_publish
     batch
+    capabilities
+    capabilities_lesser
     connect
     delta
     exclude_publisher
@@ -156,6 +158,7 @@ conversations! {
     join_leave
     later_methods
     names
+    patterns
     permissions
     personal_channel
     positioning
@@ -166,6 +169,7 @@ conversations! {
     recovery_cache
     recovery_server_side
     refresh
+    revocation
     server_side
     sub_refresh
     subscribe

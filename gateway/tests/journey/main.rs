@@ -23,6 +23,7 @@ mod personal;
 mod presence;
 mod publish;
 mod recover;
+mod revocation;
 mod traces;
 
 use gateway::Gateway;
