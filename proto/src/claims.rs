@@ -10,6 +10,7 @@
 //! where any JSON is allowed (`info`, `data`, `meta`) `null` says the same as leaving the claim out.
 //! Unknown claims are ignored. `docs/protocol/tokens.md` is the table for application authors.
 
+mod capability;
 mod place;
 
 use std::collections::BTreeMap;
@@ -26,11 +27,12 @@ use serde_json::value::RawValue;
 
 use crate::data::normalise_json;
 
+pub use capability::{Action, Capability, Matching};
 pub use place::{issuer, user_at};
 
 /// The latest moment that a claim may name: the end of the year 9999, in seconds since 1970. A larger
 /// number is most often a time in milliseconds, which would make a token that never expires.
-pub const SECONDS_MAX: i64 = 253_402_300_799;
+pub const SECONDS_MAX: i64 = crate::limits::UNIX_SECONDS_MAX;
 
 /// Why claims were refused. The application's fault. Names claims, never their values: these may be
 /// personal, and errors are logged.
@@ -88,6 +90,8 @@ pub struct ConnectClaims {
     pub channels: Vec<String>,
     /// Server-side subscriptions with options; win over `channels`.
     pub subs: BTreeMap<String, SubscriptionOptions>,
+    /// What may be done on which channels, in the order in which they count.
+    pub caps: Vec<Capability>,
 }
 
 /// What a connection token says of one server-side subscription.
@@ -148,6 +152,7 @@ impl ConnectClaims {
             meta: payload_claim(("meta", raw.meta), ("", None))?,
             channels: claim("channels", raw.channels)?.unwrap_or_default(),
             subs: raw.subs()?,
+            caps: capability::read(raw.caps)?,
         })
     }
 }
@@ -216,6 +221,8 @@ struct RawClaims<'a> {
     client: Option<&'a RawValue>,
     #[serde(borrow, rename = "override", default, deserialize_with = "present")]
     overrides: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    caps: Option<&'a RawValue>,
 }
 
 impl RawClaims<'_> {

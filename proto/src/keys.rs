@@ -181,6 +181,30 @@ impl Keys {
         format!("{}:rules", self.prefix)
     }
 
+    /// Sorted set: ids of revoked tokens, by when they may be forgotten.
+    #[must_use]
+    pub fn revoked_tokens(&self) -> String {
+        format!("{}:revoked:tokens", self.prefix)
+    }
+
+    /// Sorted set: users of whose tokens the older ones are revoked, by when that may be forgotten.
+    #[must_use]
+    pub fn revoked_users(&self) -> String {
+        format!("{}:revoked:users", self.prefix)
+    }
+
+    /// Hash: the moments before which the tokens of [`Keys::revoked_users`] must not have been made.
+    #[must_use]
+    pub fn revoked_before(&self) -> String {
+        format!("{}:revoked:before", self.prefix)
+    }
+
+    /// Sorted set: blocked users, by when their blocks end.
+    #[must_use]
+    pub fn blocked_users(&self) -> String {
+        format!("{}:blocked:users", self.prefix)
+    }
+
     /// String with a TTL: the throw-away secrets that `dev` gateways share.
     #[must_use]
     pub fn dev_secrets(&self) -> String {
@@ -230,6 +254,10 @@ mod tests {
         assert_eq!(keys.rate("publishes", "u{1}"), "fanfare:rate:publishes:{u%7B1%7D}");
         assert_eq!(keys.events(3, "log"), "fanfare:events:{3}:log");
         assert_eq!(keys.rules(), "fanfare:rules");
+        assert_eq!(keys.revoked_tokens(), "fanfare:revoked:tokens");
+        assert_eq!(keys.revoked_users(), "fanfare:revoked:users");
+        assert_eq!(keys.revoked_before(), "fanfare:revoked:before");
+        assert_eq!(keys.blocked_users(), "fanfare:blocked:users");
         assert_eq!(keys.dev_secrets(), "fanfare:dev:secrets");
     }
 

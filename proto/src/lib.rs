@@ -2,7 +2,7 @@
 //!
 //! | module | whose agreement |
 //! | --- | --- |
-//! | [`limits`], [`code`], [`name`], [`data`] | everybody's: sizes, numbers, names, what a payload may be |
+//! | [`limits`], [`code`], [`name`], [`pattern`], [`data`] | everybody's: sizes, numbers, names, what a payload may be |
 //! | [`claims`] | the application's, which signs tokens, and the gateway's |
 //! | [`centrifuge`] | clients' that speak the Centrifuge protocol v2 |
 //! | [`api`] | backends' that call the server API |
@@ -24,5 +24,6 @@ pub mod hook;
 pub mod keys;
 pub mod limits;
 pub mod name;
+pub mod pattern;
 pub mod rules;
 pub mod script;

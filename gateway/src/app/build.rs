@@ -16,7 +16,7 @@ use crate::backend::webhook::log::redis::{Habits, RedisLog};
 use crate::backend::webhook::{self, Webhook, log::Log};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::RedisBroker;
-use crate::broker::{Broker, Bus, Events, Roster};
+use crate::broker::{Broker, Bus, Events, Ledger, Roster};
 use crate::channel::Rules;
 use crate::codec::{Codec, centrifuge};
 use crate::config::Config;
@@ -24,7 +24,7 @@ use crate::config::section::{BrokerUrl, ChannelConfig, ChannelOptions, DataForma
 use crate::door;
 use crate::hub::Hub;
 use crate::limit::Limits;
-use crate::limit::cluster::{Ledger, RedisLedger};
+use crate::limit::cluster::{RedisTally, Tally};
 use crate::model::time::{Clock, SystemClock, millis};
 use crate::model::wire::Encode;
 use crate::model::{ByteSize, NodeId, Seen};
@@ -65,6 +65,7 @@ pub(super) struct Joint {
     broker: Arc<dyn Broker>,
     bus: Arc<dyn Bus>,
     roster: Arc<dyn Roster>,
+    ledger: Arc<dyn Ledger>,
     presence: Arc<dyn Presence>,
     events: Events,
     webhook: Option<Arc<Webhook>>,
@@ -95,12 +96,12 @@ impl App {
     /// A key or a hook that cannot be used.
     pub(super) fn assemble(config: Config, ground: Ground, joint: Joint) -> anyhow::Result<Self> {
         let Ground { id, clock, metrics, front, back, tracing } = ground;
-        let Joint { broker, bus, roster, presence, events, webhook, redis } = joint;
+        let Joint { broker, bus, roster, ledger, presence, events, webhook, redis } = joint;
         let hooks = Hooks::new(&config.hook, &clock, &metrics)?;
         let auth = Arc::new(keys::auth(&config.auth, &back, &clock, &metrics)?);
-        let ledger = redis
-            .map(|redis| Arc::new(RedisLedger::new(Arc::clone(redis.link()), redis.keys().clone())) as Arc<dyn Ledger>);
-        let limits = Limits::new(&config.limit, ledger, Arc::clone(&clock), Arc::clone(&metrics));
+        let tally = redis
+            .map(|redis| Arc::new(RedisTally::new(Arc::clone(redis.link()), redis.keys().clone())) as Arc<dyn Tally>);
+        let limits = Limits::new(&config.limit, tally, Arc::clone(&clock), Arc::clone(&metrics));
         back.spawn_essential("turns", Arc::clone(&limits).run(back.stop()));
         let json: Arc<dyn Codec> = Arc::new(centrifuge::Json);
         let protobuf: Arc<dyn Codec> = Arc::new(centrifuge::Protobuf);
@@ -116,6 +117,7 @@ impl App {
             broker,
             bus,
             roster,
+            ledger,
             presence,
             history: config.history.clone(),
             page_size: ByteSize(config.client.queue_max_size.bytes() / 2),
@@ -194,8 +196,8 @@ impl Joint {
                 let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(metrics), Arc::clone(clock));
                 let presence = memory_presence(&broker, ground);
                 let webhook = webhook(config, ground, None)?;
-                let (bus, roster) = (broker.clone(), broker.clone());
-                Ok(Self { broker, bus, roster, presence, events, webhook, redis: None })
+                let (bus, roster, ledger) = (broker.clone(), broker.clone(), broker.clone());
+                Ok(Self { broker, bus, roster, ledger, presence, events, webhook, redis: None })
             }
             BrokerUrl::Redis(_) => {
                 let (broker, events) =
@@ -215,8 +217,8 @@ impl Joint {
                     },
                 );
                 let webhook = webhook(config, ground, Some(&broker))?;
-                let (bus, roster) = (broker.clone(), broker.clone());
-                Ok(Self { broker, bus, roster, presence, events, webhook, redis })
+                let (bus, roster, ledger) = (broker.clone(), broker.clone(), broker.clone());
+                Ok(Self { broker, bus, roster, ledger, presence, events, webhook, redis })
             }
         }
     }
@@ -263,8 +265,11 @@ fn webhook(config: &Config, ground: &Ground, redis: Option<&Arc<RedisBroker>>) -
 
 /// What workers that publish straight to Redis must know of the channel rules.
 fn shared_rules(channels: &ChannelConfig, history: &HistoryConfig) -> rules::Rules {
-    let namespaces = channels.namespaces.iter().map(|namespace| (namespace.name.clone(), shared(&namespace.options)));
-    rules::Rules::new(shared(&channels.default), namespaces.collect()).with_common(rules::CommonRules {
+    let (paths, named): (Vec<_>, Vec<_>) = channels.namespaces.iter().partition(|each| each.pattern.is_some());
+    let named = named.into_iter().map(|each| (each.name.clone(), shared(&each.options)));
+    let paths = paths.into_iter().filter_map(|each| Some((each.pattern.clone()?, shared(&each.options))));
+    let rules = rules::Rules::new(shared(&channels.default), named.collect()).with_patterns(paths.collect());
+    rules.with_common(rules::CommonRules {
         idempotency_window_ms: at_least_one_milli(history.idempotency_window),
         replicas: history.replicas,
         replicated_timeout_ms: at_least_one_milli(history.replicated_timeout),

@@ -175,6 +175,9 @@ fn vitals(app: &App, draining: Arc<AtomicBool>) -> Vitals {
     let begun = AtomicBool::new(false);
     let readiness = move || match node.broker_health() {
         _ if draining.load(Ordering::SeqCst) => Readiness::Draining,
+        Health::Delivers if !node.knows_revocations() => {
+            Readiness::Unready("who is revoked or blocked has not been read yet".into())
+        }
         Health::Delivers => {
             // Relaxed: a lone flag, and nothing hangs on when it is seen.
             begun.store(true, Ordering::Relaxed);

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fanfare_proto::claims::ConnectClaims;
 
 use super::issuer::Issuer;
-use super::{Refusal, TokenError, overrides};
-use crate::model::{ChannelName, Overrides, UserId};
+use super::{Refusal, TokenError, capability, overrides};
+use crate::model::{Capabilities, ChannelName, Overrides, UserId};
 
 /// What a good connection token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct ConnectionToken {
     pub subs: BTreeMap<ChannelName, ServerSub>,
     /// The token's own id; empty if none.
     pub jti: String,
+    /// When the token was made, in seconds since 1970; none if it does not say.
+    pub issued_at: Option<i64>,
+    /// What the connection may do beyond its channels' rules; none if nothing.
+    pub caps: Option<Box<Capabilities>>,
     /// For the application's hooks, never for clients: JSON on one line; empty if none.
     pub meta: Bytes,
 }
@@ -47,6 +51,8 @@ pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<C
         expires_at,
         subs: subs(claims.channels, claims.subs)?,
         jti: claims.registered.jti,
+        issued_at: claims.registered.iat,
+        caps: capability::read(claims.caps),
         meta: claims.meta,
     })
 }

@@ -26,6 +26,8 @@ pub struct SubscriptionToken {
     pub overrides: Overrides,
     /// The token's own id; empty if none.
     pub jti: String,
+    /// When the token was made, in seconds since 1970; none if it does not say.
+    pub issued_at: Option<i64>,
 }
 
 pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<SubscriptionToken, TokenError> {
@@ -41,5 +43,6 @@ pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<S
         expires_at,
         overrides: overrides(claims.options.overrides),
         jti: claims.registered.jti,
+        issued_at: claims.registered.iat,
     })
 }

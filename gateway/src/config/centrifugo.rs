@@ -226,7 +226,6 @@ pub const OPTIONS_RENAMED: &[(&str, &str)] = &[
 pub const OPTIONS_LATER: &[&str] = &[
     "auto_cache_recover",
     "allow_tags_filter",
-    "channel_regex",
     "subscribe_stream_proxy_enabled",
     "subscribe_stream_proxy_name",
     "subscribe_stream_proxy_bidirectional",

@@ -95,6 +95,7 @@ pub(crate) struct RawNamespace {
     /// `channel.namespace[0]`
     pub(crate) path: String,
     pub(crate) name: Option<String>,
+    pub(crate) pattern: Option<String>,
     pub(crate) options: RawChannelOptions,
 }
 
@@ -143,9 +144,9 @@ fn read_namespaces(reader: &mut Reader) -> Vec<RawNamespace> {
             reader.skip_empty_list(NAMESPACES);
             return namespaces;
         }
-        let name = RawNamespaceName::read(reader, &path).name;
+        let RawNamespaceName { name, pattern } = RawNamespaceName::read(reader, &path);
         let options = RawChannelOptions::read(reader, &path);
-        namespaces.push(RawNamespace { path, name, options });
+        namespaces.push(RawNamespace { path, name, pattern, options });
     }
 }
 

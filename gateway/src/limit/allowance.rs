@@ -41,8 +41,8 @@ impl Allowance {
         let (Some(pace), Some(person)) = (user, &self.person) else { return Ok(()) };
         let over = |wait| limits.over(Limit::User(kind), wait);
         person.take(kind, pace, now).map_err(over)?;
-        if let Some(ledger) = &limits.ledger {
-            let counted = cluster::spend(ledger.as_ref(), person, kind, pace, limits.clock.as_ref(), &limits.metrics);
+        if let Some(tally) = &limits.tally {
+            let counted = cluster::spend(tally.as_ref(), person, kind, pace, limits.clock.as_ref(), &limits.metrics);
             Box::pin(counted).await.map_err(over)?;
         }
         Ok(())

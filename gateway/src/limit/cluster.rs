@@ -28,7 +28,7 @@ const PARTS: u32 = 16;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Counts for all nodes.
-pub trait Ledger: Debug + Send + Sync {
+pub trait Tally: Debug + Send + Sync {
     /// Takes up to `wanted` of what a user may do.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ pub trait Ledger: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Taken, LinkError>>;
 }
 
-/// What a ledger answers.
+/// What a tally answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// So many, at least one.
@@ -53,13 +53,13 @@ pub enum Taken {
 
 /// Counts in Redis, by the script of [`script::RATE`] and the clock of the server.
 #[derive(Debug)]
-pub struct RedisLedger {
+pub struct RedisTally {
     link: Arc<Link>,
     keys: Keys,
     script: Script,
 }
 
-impl RedisLedger {
+impl RedisTally {
     /// Counts in the Redis of this link, under these keys.
     #[must_use]
     pub fn new(link: Arc<Link>, keys: Keys) -> Self {
@@ -67,7 +67,7 @@ impl RedisLedger {
     }
 }
 
-impl Ledger for RedisLedger {
+impl Tally for RedisTally {
     fn take<'a>(
         &'a self,
         user: &'a UserId,
@@ -88,7 +88,7 @@ impl Ledger for RedisLedger {
 
 /// Spends one of what a user may do on all nodes; answers how long until there is one if there is none.
 pub(super) async fn spend(
-    ledger: &dyn Ledger,
+    tally: &dyn Tally,
     person: &Person,
     kind: Kind,
     pace: &Pace,
@@ -101,7 +101,7 @@ pub(super) async fn spend(
         Drawn::Empty => {}
     }
     let wanted = (pace.burst() / PARTS).max(1);
-    match tokio::time::timeout(PATIENCE, ledger.take(&person.user, kind, pace, wanted)).await {
+    match tokio::time::timeout(PATIENCE, tally.take(&person.user, kind, pace, wanted)).await {
         Ok(Ok(Taken::Some(count))) => {
             person.keep(kind, count - 1, pace);
             Ok(())

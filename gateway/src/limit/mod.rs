@@ -32,7 +32,7 @@ pub use bucket::{Bucket, Pace};
 pub use occupancy::{Occupancy, Place};
 
 use admission::Admission;
-use cluster::Ledger;
+use cluster::Tally;
 use person::People;
 
 /// When it is worth while to ask again for one of a number of places: nobody knows, so not at once.
@@ -161,7 +161,7 @@ pub struct Limits {
     user: Paces,
     people: People,
     /// Where users are counted for all nodes together.
-    ledger: Option<Arc<dyn Ledger>>,
+    tally: Option<Arc<dyn Tally>>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -173,11 +173,11 @@ pub struct Admitted {
 }
 
 impl Limits {
-    /// `ledger` is where users are counted for all nodes together; without one each node counts by itself.
+    /// `tally` is where users are counted for all nodes together; without one each node counts by itself.
     #[must_use]
     pub fn new(
         config: &LimitConfig,
-        ledger: Option<Arc<dyn Ledger>>,
+        tally: Option<Arc<dyn Tally>>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
@@ -190,7 +190,7 @@ impl Limits {
             refusals: config.refusals.map(Pace::from),
             user: config.user.into(),
             people: People::default(),
-            ledger: ledger.filter(|_| config.cluster),
+            tally: tally.filter(|_| config.cluster),
             clock,
             metrics,
         })

@@ -41,6 +41,8 @@ pub enum Directive {
         /// What it said.
         answer: Renewed,
     },
+    /// Look whether the tokens that opened its subscriptions have been revoked.
+    Recheck,
     /// Prolong the connection.
     Refresh {
         /// How long it is good for from now on; none if it does not expire.

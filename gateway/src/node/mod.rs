@@ -8,6 +8,7 @@ mod observe;
 mod presence;
 mod publish;
 mod pump;
+mod revoked;
 mod streams;
 mod subscribe;
 mod sweep;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::roster::NodeRecord;
-use crate::broker::{Broker, BrokerError, Bus, Events, Health, Roster};
+use crate::broker::{Broker, BrokerError, Bus, Events, Health, Ledger, Roster};
 use crate::channel::Rules;
 use crate::config::section::{HistoryConfig, PresenceConfig};
 use crate::hub::{Hub, Member};
@@ -34,6 +35,7 @@ pub use history::HistoryError;
 pub use lease::LeaseConfig;
 pub use observe::Observer;
 pub use publish::PublishAsk;
+pub use revoked::Verdict;
 pub use subscribe::{Joining, Opening, SubscribeError};
 
 /// What a node is made of; `app` builds it.
@@ -51,6 +53,8 @@ pub struct Parts {
     pub bus: Arc<dyn Bus>,
     /// What all nodes hold.
     pub roster: Arc<dyn Roster>,
+    /// Who and what is no longer let in.
+    pub ledger: Arc<dyn Ledger>,
     /// Who is on a channel.
     pub presence: Arc<dyn Presence>,
     /// What holds for streams.
@@ -79,6 +83,7 @@ pub struct Node {
     streams: streams::Streams,
     retired: lease::Retired,
     observing: observe::Observing,
+    revoked: revoked::Revoked,
     started: Duration,
 }
 
@@ -87,14 +92,17 @@ impl Node {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let started = parts.clock.now();
-        Arc::new(Self {
+        let node = Self {
             parts,
             holdings: subscribe::Holdings::default(),
             streams: streams::Streams::default(),
             retired: lease::Retired::default(),
             observing: observe::Observing::default(),
+            revoked: revoked::Revoked::default(),
             started,
-        })
+        };
+        node.read_what_is_here();
+        Arc::new(node)
     }
 
     /// Starts what goes on by itself: the pump, the healer, the sweep and the lease, until `tasks` stop.
@@ -106,6 +114,7 @@ impl Node {
         tasks.spawn_essential("healer", streams::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("sweep", sweep::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("lease", lease::run(Arc::clone(self), tasks.stop()));
+        tasks.spawn_essential("revocations", revoked::run(Arc::clone(self), tasks.stop()));
     }
 
     /// This node's id.

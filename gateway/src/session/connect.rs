@@ -12,11 +12,11 @@ use super::state::{Live, Renewal, State, Subscription};
 use super::subscribe::told;
 use super::{Refusal, Session};
 use crate::auth::{ConnectionToken, ServerSub, TokenError};
-use crate::channel::permission;
-use crate::hub::Member;
+use crate::channel::permission::{self, Grant};
+use crate::hub::{Mark, Member};
 use crate::model::command::{Connect, Subscribe};
 use crate::model::event::{Connected, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, Token, UserId};
+use crate::model::{ChannelName, Fingerprint, Token, UserId};
 
 impl Session {
     pub(super) async fn connect(&mut self, id: u32, connect: Connect) -> Result<(), Refusal> {
@@ -32,6 +32,9 @@ impl Session {
     async fn try_connect(&mut self, id: u32, connect: &Connect) -> Result<(), Refusal> {
         self.keep_headers(connect);
         let Arrival { token, data } = self.identify(connect).await?;
+        let fingerprint = self.shown(connect, &token);
+        self.admit(&token.user, fingerprint)?;
+        let mark = Arc::new(Mark::new(fingerprint));
         let subs = self.server_subscriptions(&token)?;
         let allowance = self.enter(&token.user)?;
         // Orders reach it from now on: a ban that comes while its channels are subscribed is not missed.
@@ -40,7 +43,9 @@ impl Session {
             session: self.id,
             user: token.user.clone(),
             outbox: self.outbox.clone(),
+            mark: Arc::clone(&mark),
         });
+        let user = token.user.clone();
         self.state = State::Live(Box::new(Live {
             user: token.user,
             info: token.info,
@@ -48,23 +53,37 @@ impl Session {
             renewal: if self.shared.hooks.refresh().is_some() { Renewal::Hook } else { Renewal::Client },
             // Nobody but hooks has a use for it.
             meta: if self.shared.hooks.is_empty() { Bytes::new() } else { token.meta },
+            caps: token.caps,
+            mark,
             subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
             allowance,
             seen: false,
         }));
+        // Revoked or blocked just now, before revocations could find this connection: it ends as if they had.
+        self.admit(&user, fingerprint).map_err(|refusal| match refusal {
+            Refusal::Error(_) => CloseCode::InvalidToken.into(),
+            closing => closing,
+        })?;
         match self.join_all(&subs, &connect.subs).await {
             Ok(standings) => {
                 self.begin_seen(&standings);
                 self.welcome(id, data, subs, standings);
             }
-            Err(Refusal::Close(close)) => return Err(close.into()),
             Err(Refusal::Error(_) | Refusal::Custom(_)) => {
                 // Told as temporary, then closed so that stock clients try again.
                 self.refuse(id, ErrorCode::Internal);
                 return Err(CloseCode::ServerError.into());
             }
+            Err(closing) => return Err(closing),
         }
         Ok(())
+    }
+
+    /// What the connection can be revoked by. One without a token was let in just now, by other means.
+    fn shown(&self, connect: &Connect, token: &ConnectionToken) -> Fingerprint {
+        let without = connect.token.is_empty() && self.header_token.is_empty();
+        let issued_at = if without { Some(self.shared.unix_s()) } else { token.issued_at };
+        self.shared.node.fingerprint(&token.jti, issued_at)
     }
 
     /// Makes all server-side subscriptions at once; answers where those stand that stand somewhere.
@@ -80,6 +99,11 @@ impl Session {
             // Deltas are for those who ask for a channel themselves: the welcome does not speak of them.
             let asked = asked.get(channel.as_str()).unwrap_or(&nothing);
             let asked = &Subscribe { delta: String::new(), ..asked.clone() };
+            // As with a token: the connection's own names the channel.
+            let stands_on = self.stands_on(channel, Grant::Token, asked)?;
+            if let Some(subscription) = self.live()?.subscriptions.get_mut(channel) {
+                subscription.stands_on = stands_on;
+            }
             let joining = self.joining(channel, &sub.kept(), asked)?;
             let node = &node;
             joins.push(async move {

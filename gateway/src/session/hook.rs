@@ -13,7 +13,7 @@ use super::state::State;
 use super::{Refusal, Session, heartbeat};
 use crate::auth::{ConnectionToken, ServerSub};
 use crate::backend::{Backend, Brought, Caller, Hello, HookError, Identity, Permit, Sub};
-use crate::channel::permission::{self, Asker};
+use crate::channel::permission;
 use crate::config::section::HookChoice;
 use crate::model::command::Connect;
 use crate::model::event::Event;
@@ -39,7 +39,7 @@ impl Session {
     ) -> Result<Option<Permit>, Refusal> {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(channel)?;
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, channel);
         if !permission::leaves_it_to_hook(asker, channel, options) {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 //!
 //! One task owns a session and calls it with one thing at a time; nothing here needs a lock.
 
+mod admission;
 mod connect;
 pub mod heartbeat;
 mod history;
@@ -90,6 +91,15 @@ enum Refusal {
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
         Self::Error(code)
+    }
+}
+
+impl Flow {
+    fn into_result(self) -> Result<(), Refusal> {
+        match self {
+            Self::Continue => Ok(()),
+            Self::Close(close) => Err(close.into()),
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use fanfare_proto::code::{CloseCode, unsubscribe};
 use super::state::{State, Subscription};
 use super::subscribe::told;
 use super::{Flow, Session};
-use crate::channel::permission::{self, Decision};
+use crate::channel::permission::{self, Decision, Grant};
 use crate::model::command::Subscribe;
 use crate::model::event::{Event, Push, Recovery, Standing, Subscribed};
-use crate::model::{ChannelName, Directive, Retained};
+use crate::model::{ChannelName, Directive, Retained, Rights};
 use crate::presence::Departure;
 
 impl Session {
@@ -30,6 +30,7 @@ impl Session {
             }
             Directive::Renew { channel: None, answer } => self.renew_connection(answer),
             Directive::Renew { channel: Some(channel), answer } => self.renew_subscription(&channel, answer),
+            Directive::Recheck => self.recheck(),
             Directive::Refresh { ttl } => {
                 let at = ttl
                     .map(|ttl| self.shared.unix_s().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)));
@@ -44,7 +45,7 @@ impl Session {
         flow
     }
 
-    fn unsubscribe_by_order(&mut self, channel: &ChannelName, code: u32, reason: &'static str) -> Flow {
+    pub(super) fn unsubscribe_by_order(&mut self, channel: &ChannelName, code: u32, reason: &'static str) -> Flow {
         let comes_back = code >= unsubscribe::INSUFFICIENT_STATE;
         let Ok(live) = self.live() else { return Flow::Continue };
         let server_side = live.subscriptions.get(channel).is_some_and(|subscription| subscription.server_side);
@@ -94,6 +95,9 @@ impl Session {
             }
             frames
         };
+        // As with a token: the order opens the channel, whatever the rules are.
+        let stands_on = self.stands_on(&channel, Grant::Token, &asked).unwrap_or(Rights::NONE);
+        let subscription = Subscription { stands_on, ..subscription };
         let joined = match self.joining(&channel, &subscription, &asked) {
             Ok(joining) => self.join(joining, subscription, Some(&opening)).await,
             Err(refused) => Err(refused),

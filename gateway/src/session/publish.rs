@@ -8,7 +8,7 @@ use fanfare_proto::code::ErrorCode;
 use super::{Refusal, Session};
 use crate::backend::Amendment;
 use crate::broker::{Outgoing, Version};
-use crate::channel::permission::{self, Asker};
+use crate::channel::permission;
 use crate::config::section::{ChannelOptions, DataFormat, HookChoice};
 use crate::model::event::Reply;
 use crate::model::{ChannelName, Publication};
@@ -23,7 +23,7 @@ impl Session {
         // A hook decides alone: it knows what the rules cannot.
         if options.publish_hook == HookChoice::Off {
             let standing = self.standing_on(&channel)?;
-            let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+            let asker = self.live()?.asker(&shared, &channel);
             permission::publish(asker, options, standing).into_result()?;
         }
         let data = fit(data, options).ok_or(ErrorCode::BadRequest)?;

@@ -9,7 +9,7 @@ use super::state::{Renewal, State};
 use super::{Flow, Refusal, Session};
 use crate::config::section::HookChoice;
 use crate::model::event::Reply;
-use crate::model::{ChannelName, Renewed};
+use crate::model::{ChannelName, Renewed, Rights};
 
 impl Session {
     pub(super) async fn refresh(&mut self, id: u32, token: &str) -> Result<(), Refusal> {
@@ -27,14 +27,21 @@ impl Session {
             // A connection never changes hands.
             return Err(CloseCode::InvalidToken.into());
         }
+        let (mark, before) = (Arc::clone(&live.mark), live.mark.token());
+        let fingerprint = self.shared.node.fingerprint(&token.jti, token.issued_at);
+        // Set first: a revocation from now on finds the new token.
+        mark.set(fingerprint);
+        self.admit(&token.user, fingerprint).inspect_err(|_| mark.set(before))?;
+        let live = self.live()?;
         // Expiry does not count in an insecure gateway, as on connect.
         live.expires_at = token.expires_at.filter(|_| !insecure);
         live.info = token.info;
         if keeps_meta && !token.meta.is_empty() {
             live.meta = token.meta;
         }
+        live.caps = token.caps;
         self.reply(id, &Reply::Refresh { client: self.connection, ttl: self.connection_ttl() });
-        Ok(())
+        self.withdraw().into_result()
     }
 
     /// The application's answer to a client that asks by itself.
@@ -70,10 +77,14 @@ impl Session {
         let token = self.verify_for(&channel, token).await?;
         let expires_at = token.expires_at;
         let mut told = expires_at;
+        let fingerprint = self.fingerprint(&token);
         if let Some(subscription) = self.live()?.subscriptions.get_mut(&channel) {
             subscription.expires_at = expires_at;
             subscription.info = token.info;
             told = told.filter(|_| subscription.renewal == Renewal::Client);
+            subscription.token = Some(Box::new(fingerprint));
+            // The token opens it now, whatever did before.
+            subscription.stands_on = subscription.stands_on.without(Rights::SUBSCRIBE);
         }
         let ttl = told.map(|expires_at| self.shared.until(expires_at));
         self.reply(id, &Reply::SubRefresh { ttl });

@@ -1,12 +1,15 @@
 //! The legal states of a session, and what it keeps while it lives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Shared;
+use crate::channel::permission::Asker;
+use crate::hub::Mark;
 use crate::limit::Allowance;
-use crate::model::{ChannelName, Overrides, UserId};
+use crate::model::{Capabilities, ChannelName, Fingerprint, Overrides, Rights, UserId};
 
 /// Fresh -> Live, or Fresh -> Refused; both end with the connection.
 #[derive(Debug)]
@@ -27,6 +30,10 @@ pub(super) struct Live {
     pub(super) info: Bytes,
     /// When the connection token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
+    /// What it may do beyond its channels' rules. Boxed: most have none.
+    pub(super) caps: Option<Box<Capabilities>>,
+    /// What its tokens can be revoked by.
+    pub(super) mark: Arc<Mark>,
     pub(super) subscriptions: Subscriptions,
     /// What it may still do; none where nothing is counted.
     pub(super) allowance: Option<Box<Allowance>>,
@@ -49,6 +56,18 @@ pub(super) enum Renewal {
     Asked,
 }
 
+impl Live {
+    /// Who asks for something on a channel.
+    pub(super) fn asker(&self, shared: &Shared, channel: &ChannelName) -> Asker<'_> {
+        Asker { user: &self.user, trust: shared.trust(), rights: self.rights_on(channel) }
+    }
+
+    /// What its capabilities allow on a channel.
+    pub(super) fn rights_on(&self, channel: &ChannelName) -> Rights {
+        self.caps.as_ref().map_or(Rights::NONE, |caps| caps.on(channel.as_str()))
+    }
+}
+
 /// What is kept of one subscription.
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
@@ -63,6 +82,10 @@ pub(super) struct Subscription {
     pub(super) renewal: Renewal,
     /// As [`Live::seen`].
     pub(super) seen: bool,
+    /// The capabilities that it would not be there without, or not as it is.
+    pub(super) stands_on: Rights,
+    /// What the subscription token can be revoked by; none if there is none. Boxed: most have none.
+    pub(super) token: Option<Box<Fingerprint>>,
 }
 
 /// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each

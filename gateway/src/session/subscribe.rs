@@ -10,11 +10,11 @@ use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
 use crate::backend::Permit;
 use crate::channel::overridden;
-use crate::channel::permission::{self, Asker, Grant, Granted};
+use crate::channel::permission::{self, Grant, Granted};
 use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
 use crate::model::event::{Event, Recovery, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, ClientInfo, Overrides};
+use crate::model::{ChannelName, ClientInfo, Fingerprint, Overrides, Rights};
 use crate::node::{Joining, Opening};
 use crate::presence::Entry;
 use crate::telemetry::metrics::OutcomeLabel;
@@ -34,6 +34,7 @@ impl Session {
             "" => None,
             token => Some(self.verify_for(&channel, token).await?),
         };
+        let fingerprint = token.as_ref().map(|token| Box::new(self.fingerprint(token)));
         let (grant, permit, overrides) = match token {
             Some(SubscriptionToken { info, data, expires_at, overrides, .. }) => {
                 (Grant::Token, Permit { info, data, expires_at }, overrides)
@@ -44,6 +45,7 @@ impl Session {
             },
         };
         self.permit(&channel, grant)?;
+        let stands_on = self.stands_on(&channel, grant, &subscribe)?;
         if grant == Grant::None {
             self.open_by_name(&channel).await?;
         }
@@ -52,7 +54,15 @@ impl Session {
         let told_ttl = expires_at.filter(|_| renewal == Renewal::Client);
         let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let subscription = Subscription { info, expires_at, renewal, overrides, ..Subscription::default() };
+        let subscription = Subscription {
+            info,
+            expires_at,
+            renewal,
+            overrides,
+            stands_on,
+            token: fingerprint,
+            ..Subscription::default()
+        };
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {
@@ -67,10 +77,28 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(channel)?;
         let carries = self.carries();
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, channel);
         permission::subscribe(asker, channel, options, grant).into_result()?;
         permission::carry(options, carries).into_result()?;
         Ok(())
+    }
+
+    /// Which capabilities a subscription that is permitted would not be there without, or not as it is.
+    pub(super) fn stands_on(
+        &mut self,
+        channel: &ChannelName,
+        grant: Grant,
+        asked: &Subscribe,
+    ) -> Result<Rights, Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let options = shared.node.rules().require(channel)?;
+        let asker = self.live()?.asker(&shared, channel);
+        Ok(permission::stands_on(asker, channel, options, grant, asked))
+    }
+
+    /// What a subscription token can be revoked by.
+    pub(super) fn fingerprint(&self, token: &SubscriptionToken) -> Fingerprint {
+        self.shared.node.fingerprint(&token.jti, token.issued_at)
     }
 
     /// Makes a subscription that is permitted.
@@ -107,7 +135,7 @@ impl Session {
     ) -> Result<Joining<'a>, Refusal> {
         let shared = Arc::clone(&self.shared);
         let options = overridden(shared.node.rules().require(channel)?, subscription.overrides);
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, channel);
         let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, &options, asked);
         // By its token it may watch a channel on which only others are told, by theirs.
         let join_leave = join_leave || subscription.overrides.force_push_join_leave == Some(true);
@@ -170,6 +198,12 @@ impl Session {
             // Well signed, but for somebody or something else: the application mixes its clients up.
             return Err(CloseCode::InvalidToken.into());
         }
+        let fingerprint = self.fingerprint(&token);
+        let live = self.live()?;
+        // Noted first: a revocation from now on asks this session, too.
+        live.mark.note_more();
+        let user = live.user.clone();
+        self.admit(&user, fingerprint)?;
         Ok(token)
     }
 }

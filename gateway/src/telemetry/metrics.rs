@@ -81,6 +81,7 @@ metrics! {
     webhook_queued: Gauge = gauge, "Changes and events on this node that are not in the webhook's log yet";
     webhook_waiting: Gauge = gauge, "Events that wait for the webhook in the shards that this node delivers";
     webhook_oldest_seconds: Gauge = seconds, "Age of the oldest event that waits in these shards";
+    revocations: Gauge = gauge, "Revoked tokens, users with revoked tokens and blocked users that this node knows of";
     /// By outcome: `ok`, `error`, `unauthorized`.
     api_requests: Family<OutcomeLabel, Counter> = family, "Requests to the server API";
     /// By outcome: `ok`, or why not: `unreachable`, `timeout`, `redirect`, `status`, `too_large`, `invalid`,

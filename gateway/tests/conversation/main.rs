@@ -146,6 +146,8 @@ conversations! {
     api_directives
     api_publish
     batch
+    capabilities
+    capabilities_lesser
     connect
     delta
     exclude_publisher
@@ -157,6 +159,7 @@ conversations! {
     later_methods
     names
     overrides
+    patterns
     permissions
     personal_channel
     positioning
@@ -167,6 +170,7 @@ conversations! {
     recovery_cache
     recovery_server_side
     refresh
+    revocation
     server_side
     sub_refresh
     subscribe

@@ -25,6 +25,7 @@ mod personal;
 mod presence;
 mod publish;
 mod recover;
+mod revocation;
 mod traces;
 mod webhook;
 

@@ -22,6 +22,9 @@ section! {
         allow_publish_for_anonymous: bool, default "false";
         /// `name#42,43` is open to the users 42 and 43, without a token.
         allow_user_limited_channels: bool, default "false";
+        /// A regular expression that the part of a name after the namespace must fit (of a channel that
+        /// begins with `/`, the whole name), `$` left out; else the answer is error 107.
+        channel_regex: String, example "^[a-z0-9-]{1,64}$";
         /// A publishing client does not get its own publication.
         exclude_publisher: bool, default "false";
         /// "json": payloads are JSON, whoever publishes. "binary": any bytes; JSON clients cannot
@@ -87,12 +90,16 @@ section! {
 }
 
 section! {
-    /// A namespace: channels called `name:...`. Besides its name it takes all keys of
+    /// A namespace: channels called `name:...`, or that fit a pattern. Besides its name it takes all keys of
     /// `channel.default`, and inherits nothing from there. Repeat the section for each; in the
     /// variable FANFARE_CHANNEL__NAMESPACE they are a JSON list of objects.
     RawNamespaceName at "channel.namespace" {
         /// Two or more letters, digits, `-`, `_`.
         name: String, example "chat";
+        /// Makes it the namespace of channels such as `/users/42`, instead of `name:...`: `:id` stands for
+        /// the rest of a segment. The narrowest pattern that fits counts; a name that begins with `/` and
+        /// fits none is an unknown channel.
+        pattern: String, example "/users/:id";
     }
 }
 

@@ -15,7 +15,7 @@ struct Book {
     away: AtomicBool,
 }
 
-impl Ledger for Book {
+impl Tally for Book {
     fn take<'a>(&'a self, _: &'a UserId, _: Kind, _: &'a Pace, wanted: u32) -> BoxFuture<'a, Result<Taken, LinkError>> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::SeqCst);
