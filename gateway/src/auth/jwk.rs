@@ -133,13 +133,14 @@ impl RawKey {
         match self.kty.as_str() {
             "RSA" => Ok(Key::rsa(&bytes("n", self.n.as_ref())?, &bytes("e", self.e.as_ref())?)?),
             "EC" => {
-                let curve = match self.crv.as_deref() {
-                    Some("P-256") => Family::P256,
-                    Some("P-384") => Family::P384,
-                    Some("P-521") => Family::P521,
+                let (curve, length) = match self.crv.as_deref() {
+                    Some("P-256") => (Family::P256, 32),
+                    Some("P-384") => (Family::P384, 48),
+                    Some("P-521") => (Family::P521, 66),
                     _ => return Err(JwkError::Curve),
                 };
-                Ok(Key::ec(curve, &bytes("x", self.x.as_ref())?, &bytes("y", self.y.as_ref())?)?)
+                let coordinate = |member, text| bytes(member, text).map(|bytes| with_zeros(&bytes, length));
+                Ok(Key::ec(curve, &coordinate("x", self.x.as_ref())?, &coordinate("y", self.y.as_ref())?)?)
             }
             "OKP" if self.crv.as_deref() == Some("Ed25519") => Ok(Key::ed25519(&bytes("x", self.x.as_ref())?)?),
             "OKP" => Err(JwkError::Curve),
@@ -160,6 +161,12 @@ impl RawKey {
 fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     let json = json.trim_ascii_start();
     if json.first() == Some(&b'{') { serde_json::from_slice(json).ok() } else { None }
+}
+
+/// A coordinate at its curve's length. Some libraries leave its leading zeros out, against RFC 7518, 6.2.1.2; of P-521
+/// that is every other one.
+fn with_zeros(number: &[u8], length: usize) -> Vec<u8> {
+    [&vec![0; length.saturating_sub(number.len())], number].concat()
 }
 
 fn bytes(member: &'static str, text: Option<&String>) -> Result<Vec<u8>, JwkError> {

@@ -1,8 +1,11 @@
 //! Tokens and key sets of the libraries that issuers are made of: PyPI's PyJWT and Authlib, and npm's jose. Each signs
 //! with every algorithm, publishes its keys over HTTPS and rotates them, and knows nothing of us.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod issuer;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +68,7 @@ async fn sees_an_issuer(mut issuer: Issuer) {
     let first = issuer.sign();
     assert_eq!(first.len(), 10, "{first:?}");
     room.all_are_good(&first).await;
+    the_program_says_the_same(&issuer.url, &first);
     for (algorithm, token) in &first {
         let forged = forged(token, first.values().find(|other| *other != token).unwrap());
         assert_eq!(room.verify(&forged).await, Err(TokenError::Invalid(Refusal::Signature)), "{algorithm}");
@@ -91,6 +95,31 @@ async fn sees_an_issuer(mut issuer: Issuer) {
     }
     issuer.end();
     assert_eq!(room.tasks.shutdown(PATIENCE).await, Ok(()));
+}
+
+/// The gateway's own program, with the issuer in its configuration.
+fn the_program_says_the_same(url: &str, tokens: &Tokens) {
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates/authority.pem");
+    let algorithms: Vec<&String> = tokens.keys().collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let config = format!(
+        "[auth.token]\nalgorithms = {algorithms:?}\nissuer = {ISSUER:?}\njwks_url = {url:?}\n\
+         jwks_ca_file = {authority:?}\njwks_allow_private_addresses = true\n"
+    );
+    std::fs::write(file.path(), config).unwrap();
+    let check = |token: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_fanfare-gateway"));
+        let output = program.args(["check-token", token, "-c"]).arg(file.path()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    for (algorithm, token) in tokens {
+        let (code, said) = check(token);
+        assert_eq!(code, Some(0), "{algorithm}: {said}");
+    }
+    let (one, other) = (&tokens["ES256"], &tokens["RS256"]);
+    let (code, said) = check(&forged(one, other));
+    assert_eq!(code, Some(1), "{said}");
 }
 
 /// The token with another's signature.

@@ -2,11 +2,13 @@
 
 import warnings
 
-# authlib.jose says that it will be another package one day.
-warnings.simplefilter("ignore")
-
 import web
-from authlib.jose import JsonWebKey, JsonWebToken
+from authlib.deprecate import AuthlibDeprecationWarning
+
+# authlib.jose says that it will be another package one day.
+warnings.simplefilter("ignore", AuthlibDeprecationWarning)
+
+from authlib.jose import JsonWebKey, JsonWebToken  # noqa: E402
 
 KINDS = {"ES256": ("EC", "P-256"), "ES384": ("EC", "P-384"), "ES512": ("EC", "P-521"), "EdDSA": ("OKP", "Ed25519")}
 

@@ -163,6 +163,21 @@ fn points_that_are_not_on_the_curve() {
     }
 }
 
+/// As Authlib publishes them.
+#[test]
+fn coordinates_without_their_leading_zeros() {
+    let (signer, jwk, x) = loop {
+        let signer = Signer::ec(Family::P521);
+        let jwk = signer.jwk("k");
+        let x = URL_SAFE_NO_PAD.decode(jwk["x"].as_str().unwrap()).unwrap();
+        if x[0] == 0 {
+            break (signer, jwk, x);
+        }
+    };
+    let key = read(&with(&jwk, "x", json!(URL_SAFE_NO_PAD.encode(&x[1..])))).unwrap().key;
+    assert!(key.verifies(MESSAGE.as_bytes(), &signer.sign(MESSAGE, Algorithm::Es512), Algorithm::Es512));
+}
+
 #[test]
 fn secrets() {
     let secret = URL_SAFE_NO_PAD.encode([7; 32]);
