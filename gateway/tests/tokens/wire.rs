@@ -24,7 +24,7 @@ fn config(directory: &tempfile::TempDir) -> String {
         ["HS256", "HS384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
     let mut config = format!("algorithms = {algorithms:?}\npublic_keys = {files:?}\n");
     config.push_str("audience = \"fanfare\"\nissuer = \"https://app.example\"\n");
-    write!(config, "{SIZES}disallow_anonymous_connection_tokens = true\n").unwrap();
+    writeln!(config, "{SIZES}disallow_anonymous_connection_tokens = true").unwrap();
     config
 }
 
