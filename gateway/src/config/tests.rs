@@ -74,8 +74,9 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown } =
+    let Config { server, client, channel, history, presence, broker, auth, hook, api, telemetry, shutdown } =
         good("", &[]).config;
+    assert_eq!(hook, section::HooksConfig::default());
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
     assert_eq!(server.listen, addr("0.0.0.0:8080"));
