@@ -76,7 +76,7 @@ fn the_manual_is_well_formed() {
 fn defaults_of_serve() {
     let Config { server, client, channel, history, presence, broker, auth, hook, api, telemetry, shutdown } =
         good("", &[]).config;
-    assert_eq!(hook, section::HooksConfig::default());
+    assert_eq!(hook, HooksConfig::default());
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
     assert_eq!(server.listen, addr("0.0.0.0:8080"));
