@@ -246,7 +246,7 @@ mod tests {
         assert!(of(hook::ConnectResult { b64info: "!".into(), ..nothing() }).contains("b64info"));
         assert!(of(hook::ConnectResult { b64data: "/w==".into(), ..nothing() }).contains("data"));
         assert!(of(hook::ConnectResult { info: bytes("NaN"), ..nothing() }).contains("info"));
-        let key = hook::PublishResult { idempotency_key: "a b".into(), ..Default::default() };
+        let key = hook::PublishResult { idempotency_key: "a\nb".into(), ..Default::default() };
         assert!(amendment(key).unwrap_err().contains("idempotency_key"));
     }
 

@@ -202,7 +202,6 @@ macro_rules! question {
             protocol: protocol($caller.wire),
             encoding: $hook.encoding(),
             $($field $(: $value)?,)*
-            ..Default::default()
         }
     };
 }
@@ -212,7 +211,9 @@ impl Backend for Hook {
         Box::pin(async move {
             let Payload { plain: data, base64: b64data } = self.payload(hello.data.clone())?;
             let (name, version) = (hello.name.to_owned(), hello.version.to_owned());
-            let question = question!(ConnectRequest, self, caller, { data, b64data, name, version });
+            // Only one-way transports, which name their channels when they connect, would have some.
+            let channels = Vec::new();
+            let question = question!(ConnectRequest, self, caller, { data, b64data, name, version, channels });
             let read = |result: Option<_>| result.map(|result| answer::identity(result, caller.wire)).transpose();
             self.ask("connect", &caller, question, read).await
         })
@@ -236,7 +237,9 @@ impl Backend for Hook {
             let Payload { plain: data, base64: b64data } = self.payload(data)?;
             let (user, channel) = (caller.user.as_str().to_owned(), channel.as_str().to_owned());
             let meta = self.meta(&caller);
-            let question = question!(SubscribeRequest, self, caller, { user, channel, data, b64data, meta });
+            // Who brings a token is not asked about.
+            let token = String::new();
+            let question = question!(SubscribeRequest, self, caller, { user, channel, token, data, b64data, meta });
             let read = |result: Option<_>| answer::permit(result.unwrap_or_default(), caller.wire);
             self.ask("subscribe", &caller, question, read).await
         })

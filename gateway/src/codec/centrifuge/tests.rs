@@ -81,7 +81,7 @@ fn each_command_has_its_meaning() {
 
 #[test]
 fn connect_brings_token_data_name_version_and_subscriptions() {
-    let frame = r#"{"id":1,"connect":{"token":"t","data":{"a":1},"name":"js","version":"5","subs":{"news":{"recover":true,"offset":7,"epoch":"e"}}}}"#;
+    let frame = r#"{"id":1,"connect":{"token":"t","data":{"a":1},"name":"js","version":"5","headers":{"X-A":"b"},"subs":{"news":{"recover":true,"offset":7,"epoch":"e"}}}}"#;
     let recover = Some(Since { offset: 7, epoch: "e".into() });
     let news = Subscribe { channel: "news".into(), recover, ..Subscribe::default() };
     let connect = Connect {
@@ -89,7 +89,7 @@ fn connect_brings_token_data_name_version_and_subscriptions() {
         data: data(r#"{"a":1}"#),
         name: "js".into(),
         version: "5".into(),
-        headers: ClientHeaders::default(),
+        headers: ClientHeaders::new([("x-a".to_owned(), "b".to_owned())]),
         subs: BTreeMap::from([("news".into(), news)]),
     };
     assert_eq!(asked(frame), Ask::Connect(connect));
