@@ -35,7 +35,7 @@ fn play(house: &House, steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn nobody_receives_what_the_rules_deny(house in script::house(), steps in script::steps()) {
@@ -50,7 +50,7 @@ fn the_runs_are_not_empty() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let mut tally = model::Tally::default();
-    for _ in 0..300 {
+    for _ in 0..2_000 {
         let house = script::house().new_tree(&mut runner).unwrap().current();
         let mut model = Model::new(&house);
         for step in script::steps().new_tree(&mut runner).unwrap().current() {
@@ -58,5 +58,5 @@ fn the_runs_are_not_empty() {
         }
         tally.add(model.tally());
     }
-    assert!(tally.all_above(50), "{tally:?}");
+    assert!(tally.all_above(100), "{tally:?}");
 }

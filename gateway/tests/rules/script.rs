@@ -148,7 +148,7 @@ pub(crate) fn house() -> impl Strategy<Value = House> {
 }
 
 fn options() -> impl Strategy<Value = Options> {
-    (any::<[bool; 15]>(), prop::bool::weighted(0.2)).prop_map(|(on, digits)| {
+    (any::<[bool; 15]>(), prop::bool::weighted(0.1)).prop_map(|(on, digits)| {
         let [subscribe_client, subscribe_anonymous, publish_client, publish_subscriber, publish_anonymous, rest @ ..] =
             on;
         let [user_limited, kept, history_client, history_subscriber, history_anonymous, rest @ ..] = rest;
@@ -178,33 +178,50 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     // Everybody comes first: runs in which nobody is there say little.
     let begin = (token(), token(), token()).prop_map(|(a, b, c)| {
         let all = [a, b, c].into_iter().enumerate();
-        all.map(|(client, token)| Step::Connect { client, token: Some(token) }).collect::<Vec<_>>()
+        all.map(|(client, token)| Step::Connect { client, token: Some(own(client, token)) }).collect::<Vec<_>>()
     });
-    (begin, vec(step(), 0..40)).prop_map(|(begin, rest)| begin.into_iter().chain(rest).collect())
+    (begin, vec(step(), 0..60)).prop_map(|(begin, rest)| begin.into_iter().chain(rest).collect())
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let client = || 0..CLIENTS;
     let channel = || select(CHANNELS);
     prop_oneof![
-        2 => (client(), option::weighted(0.9, token())).prop_map(|(client, token)| Step::Connect { client, token }),
-        3 => (client(), token()).prop_map(|(client, token)| Step::Refresh { client, token }),
-        12 => (client(), channel(), option::weighted(0.3, ticket()), any::<bool>())
-            .prop_map(|(client, channel, ticket, recover)| Step::Subscribe { client, channel, ticket, recover }),
+        2 => (client(), option::weighted(0.95, token())).prop_map(|(client, token)| {
+            Step::Connect { client, token: token.map(|token| own(client, token)) }
+        }),
+        4 => (client(), token(), seldom()).prop_map(|(client, token, strange)| {
+            Step::Refresh { client, token: if strange { token } else { own(client, token) } }
+        }),
+        14 => (client(), channel(), option::weighted(0.3, ticket()), any::<bool>(), seldom()).prop_map(
+            |(client, channel, ticket, recover, strange)| {
+                let own = |ticket| if strange { ticket } else { Ticket { user: USERS[client], channel, ..ticket } };
+                Step::Subscribe { client, channel, ticket: ticket.map(own), recover }
+            }
+        ),
         2 => (client(), channel()).prop_map(|(client, channel)| Step::Unsubscribe { client, channel }),
         6 => (client(), channel()).prop_map(|(client, channel)| Step::Publish { client, channel }),
         5 => (client(), channel()).prop_map(|(client, channel)| Step::History { client, channel }),
         2 => (client(), channel()).prop_map(|(client, channel)| Step::Presence { client, channel }),
         8 => channel().prop_map(|channel| Step::Say { channel }),
-        1 => (0..3_u8).prop_map(|id| Step::Revoke { id }),
+        1 => (0..6_u8).prop_map(|id| Step::Revoke { id }),
         1 => select(&USERS[1..]).prop_map(|user| Step::Block { user }),
         1 => select(&USERS[1..]).prop_map(|user| Step::Unblock { user }),
     ]
 }
 
+/// Most clients bring what was made for them: whoever does not is closed, and then says nothing more.
+fn own(client: usize, token: Token) -> Token {
+    Token { user: USERS[client], ..token }
+}
+
+fn seldom() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.03)
+}
+
 fn token() -> impl Strategy<Value = Token> {
-    let channels = vec(select(&CHANNELS[..8]), 0..2);
-    (select(USERS), vec(cap(), 0..3), channels, option::weighted(0.5, 0..3_u8))
+    let channels = option::weighted(0.2, select(&CHANNELS[..8])).prop_map(|one| one.into_iter().collect());
+    (select(USERS), vec(cap(), 0..3), channels, option::weighted(0.5, 0..6_u8))
         .prop_map(|(user, caps, channels, id)| Token { user, caps, channels, id })
 }
 
@@ -218,7 +235,7 @@ fn cap() -> impl Strategy<Value = Cap> {
 }
 
 fn ticket() -> impl Strategy<Value = Ticket> {
-    (select(USERS), select(CHANNELS), option::weighted(0.5, 0..3_u8)).prop_map(|(user, channel, id)| Ticket {
+    (select(USERS), select(CHANNELS), option::weighted(0.5, 0..6_u8)).prop_map(|(user, channel, id)| Ticket {
         user,
         channel,
         id,
