@@ -9,7 +9,7 @@ use fanfare_proto::claims::{ConnectClaims, SubscribeClaims};
 use fanfare_proto::name;
 use futures_util::FutureExt;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, jwk};
 use crate::codec::{Codec, centrifuge};
 use crate::config::secret::Secret;
 use crate::config::section::auth::Algorithm;
@@ -31,6 +31,7 @@ pub struct Target {
 /// All kinds.
 pub const TARGETS: &[Target] = &[
     Target { name: "token", run: token },
+    Target { name: "jwks", run: jwks },
     Target { name: "claims", run: claims },
     Target { name: "channel", run: channel },
     Target { name: "json", run: json },
@@ -52,6 +53,15 @@ fn token(bytes: &[u8]) {
     let connection = AUTH.verify_connection(text, 0).now_or_never().expect("its key is here");
     let subscription = AUTH.verify_subscription(text, 0).now_or_never().expect("its key is here");
     assert!(connection.is_err() && subscription.is_err());
+}
+
+/// A set is no larger than it may be, and keys of it do not verify what they have not signed.
+fn jwks(bytes: &[u8]) {
+    // Both read the same bytes; a key is no set, and a set is no key.
+    let key = jwk::parse_key(bytes);
+    if let Ok(set) = jwk::parse_set(bytes) {
+        assert!(key.is_err() && set.keys.len() + set.skipped.len() <= jwk::KEYS_MAX);
+    }
 }
 
 /// What claims hold for clients is on one line.

@@ -1,9 +1,8 @@
 //! A signed token's way to its payload (RFC 7515, compact form).
 //!
-//! jsonwebtoken does the cryptography and nothing else: its own claim checks read the machine's clock,
-//! pass over claims of types they do not expect unless told otherwise, and cannot tell `exp` from
-//! other faults in the order that we need. Splitting, header and claims are read here and in
-//! [`fanfare_proto::claims`], so that no default of the library decides whether a token is good.
+//! The signature is [`Key`](super::Key)'s affair. Splitting, header and claims are read here and in
+//! [`fanfare_proto::claims`], so that no default of a library decides whether a token is good: such libraries read the
+//! machine's clock, and pass over claims of types that they do not expect unless told otherwise.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use fanfare_proto::claims::Registered;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::key::{self, Header, KeyError, KeySource};
+use super::key::{Header, KeyError, KeySource};
 use super::{Refusal, TokenError};
 use crate::config::section::TokenConfig;
 use crate::config::section::auth::Algorithm;
@@ -58,7 +57,8 @@ impl Verifier {
             KeyError::Unknown => TokenError::Invalid(Refusal::Key),
             KeyError::Unavailable => TokenError::Unavailable,
         })?;
-        if !key.verifies(message, signature, header.algorithm) {
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::Signature)?;
+        if !key.verifies(message.as_bytes(), &signature, header.algorithm) {
             return Err(Refusal::Signature.into());
         }
         Ok(URL_SAFE_NO_PAD.decode(payload).map_err(|_| Refusal::Malformed)?)
@@ -82,7 +82,7 @@ impl Verifier {
             return Err(Refusal::Malformed);
         }
         let raw: RawHeader = serde_json::from_slice(&json).map_err(|_| Refusal::Malformed)?;
-        let algorithm = key::named(&raw.alg).filter(|algorithm| self.algorithms.contains(algorithm));
+        let algorithm = Algorithm::named(&raw.alg).filter(|algorithm| self.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Refusal::Algorithm)?;
         if raw.crit.is_some() { Err(Refusal::Critical) } else { Ok(Header { algorithm, kid: raw.kid }) }
     }

@@ -8,9 +8,13 @@
 //! decided by whoever asked.
 
 pub mod connect;
+pub(crate) mod jwk;
+pub mod jwks;
 pub mod jwt;
 pub mod key;
 pub mod mint;
+#[cfg(test)]
+mod signer;
 pub mod subscribe;
 
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use fanfare_proto::claims::{ClaimsError, Registered};
 use crate::config::section::AuthConfig;
 
 pub use connect::{ConnectionToken, ServerSub};
-pub use key::{Header, Key, KeyError, KeySource};
+pub use key::{Header, Key, KeyError, KeyFault, KeySource};
 pub use subscribe::SubscriptionToken;
 
 use jwt::Verifier;

@@ -354,7 +354,8 @@ fn wrong_values_in_the_file() {
         ),
         (
             "auth.token.algorithms = [\"none\"]",
-            "auth.token.algorithms (gateway.toml:1): \"none\" in the list is not \"HS256\", \"HS384\" or \"HS512\"",
+            "auth.token.algorithms (gateway.toml:1): \"none\" in the list is not \"HS256\", \"HS384\", \"HS512\", the same \
+             with \"RS\", \"PS\" and \"ES\", or \"EdDSA\"",
         ),
         ("auth.token.audience = \"\"", "auth.token.audience (gateway.toml:1): is empty: leave it out instead"),
         ("auth.token.hmac_secret = 12345", "auth.token.hmac_secret (gateway.toml:1): is not a text"),

@@ -264,10 +264,20 @@ words!(PublishAck, r#""stored" or "replicated""#, "stored" => Self::Stored, "rep
 words!(DeltaType, r#""fossil""#, "fossil" => Self::Fossil);
 words!(
     Algorithm,
-    r#""HS256", "HS384" or "HS512""#,
+    r#""HS256", "HS384", "HS512", the same with "RS", "PS" and "ES", or "EdDSA""#,
     "HS256" => Self::Hs256,
     "HS384" => Self::Hs384,
-    "HS512" => Self::Hs512
+    "HS512" => Self::Hs512,
+    "RS256" => Self::Rs256,
+    "RS384" => Self::Rs384,
+    "RS512" => Self::Rs512,
+    "PS256" => Self::Ps256,
+    "PS384" => Self::Ps384,
+    "PS512" => Self::Ps512,
+    "ES256" => Self::Es256,
+    "ES384" => Self::Es384,
+    "ES512" => Self::Es512,
+    "EdDSA" => Self::EdDsa
 );
 
 impl<T: Value> Value for Vec<T> {

@@ -78,6 +78,11 @@ metrics! {
     refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before their first request";
     /// By outcome: `ok`, `error` (the one before stays).
     certificate_reloads: Family<OutcomeLabel, Counter> = family, "Times that the certificate was read again";
+    /// By outcome: `ok`, or why not: `unreachable`, `timeout`, `redirect`, `status`, `too_large`, `invalid`,
+    /// `forbidden` (to an address that is not allowed).
+    jwks_fetches: Family<OutcomeLabel, Counter> = family, "Fetches of key sets";
+    jwks_stale: Gauge = gauge, "Key sets whose last fetch has failed and that are used as they were";
+    jwks_missing: Gauge = gauge, "Key sets of which there are no keys to use: tokens of their issuers are put off";
     /// Each is a bug.
     task_panics: Counter = counter, "Tasks that ended in a panic";
 }
