@@ -30,12 +30,35 @@ use ws::Socket;
 
 const SUBSCRIPTION_SECRET: &str = "MARK-subscription-secret-long-enough";
 const REDIS_PASSWORD: &str = "MARK-redis-password";
+const PREVIOUS_SECRET: &str = "MARK-previous-secret-long-enough-for-it";
+const WEBHOOK_SECRET: &str = "MARK-webhook-secret-long-enough-for-it";
+
+/// What is no secret and belongs to those that are.
+const BESIDE: &str = "auth.token.hmac_previous_valid_until = 4102444800\n\
+    auth.subscription_token.hmac_previous_valid_until = 4102444800\n\
+    webhook.url = \"http://127.0.0.1:1/\"\n";
+
+/// Secrets that stand in tables, and what of them must never be seen.
+const TABLES: &str = "[[auth.issuer]]\nname = \"staff\"\nissuer = \"https://staff.example\"\n\
+    hmac_secret = \"MARK-staff-secret-long-enough-for-it\"\n\
+    hmac_previous_secret = \"MARK-staff-previous-secret-long-enough\"\n\
+    hmac_previous_valid_until = 4102444800\n\
+    [hook.app]\nurl = \"http://somebody:MARK-hook-password@127.0.0.1:1/\"\nheaders = { X-Key = \"MARK-hook-header\" }\n";
+const IN_TABLES: [(&str, &str); 4] = [
+    ("auth.issuer.hmac_secret", "MARK-staff-secret"),
+    ("auth.issuer.hmac_previous_secret", "MARK-staff-previous-secret"),
+    ("hook.app.url", "MARK-hook-password"),
+    ("hook.app.headers", "MARK-hook-header"),
+];
 
 /// Every key that holds a secret, the variable that sets it, and what of its value must never be seen.
 fn secrets(redis: &str) -> Vec<(&'static str, String, &'static str)> {
     vec![
         ("auth.token.hmac_secret", HMAC_SECRET.into(), HMAC_SECRET),
         ("auth.subscription_token.hmac_secret", SUBSCRIPTION_SECRET.into(), SUBSCRIPTION_SECRET),
+        ("auth.token.hmac_previous_secret", PREVIOUS_SECRET.into(), PREVIOUS_SECRET),
+        ("auth.subscription_token.hmac_previous_secret", PREVIOUS_SECRET.into(), PREVIOUS_SECRET),
+        ("webhook.secret", WEBHOOK_SECRET.into(), WEBHOOK_SECRET),
         ("api.key", API_KEY.into(), API_KEY),
         ("broker.url", format!("redis://:{REDIS_PASSWORD}@{redis}"), REDIS_PASSWORD),
     ]
@@ -52,7 +75,8 @@ fn every_secret_key_is_known_here() {
     let marked = SECTIONS.iter().flat_map(|section| {
         section.keys.iter().filter(|key| key.is_secret).map(move |key| format!("{}.{}", section.path, key.name))
     });
-    let known: BTreeSet<String> = secrets("x").into_iter().map(|(path, ..)| path.to_owned()).collect();
+    let known = secrets("x").into_iter().map(|(path, ..)| path).chain(IN_TABLES.map(|(path, _)| path));
+    let known: BTreeSet<String> = known.map(str::to_owned).collect();
     assert_eq!(marked.collect::<BTreeSet<_>>(), known, "a new secret belongs into the table above");
 }
 
@@ -172,8 +196,9 @@ async fn talk(gateway: &Gateway) -> Vec<String> {
 #[test]
 fn what_the_command_line_prints_has_no_secrets() {
     let secrets = secrets("127.0.0.1:1/0");
-    let marks = || secrets.iter().map(|(.., secret)| *secret);
+    let marks = || secrets.iter().map(|(.., secret)| *secret).chain(IN_TABLES.map(|(_, secret)| secret));
     let assignments: String = secrets.iter().map(|(path, value, _)| format!("{path} = \"{value}\"\n")).collect();
+    let assignments = assignments + BESIDE;
     for (what, text) in [
         ("good", assignments.clone()),
         ("unknown key", format!("{assignments}server.lisen = 1\n")),
@@ -185,6 +210,7 @@ fn what_the_command_line_prints_has_no_secrets() {
     ] {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
+        file.write_all(TABLES.as_bytes()).unwrap();
         for command in ["print-config", "check-config"] {
             let output = Command::new(env!("CARGO_BIN_EXE_fanfare-gateway"))
                 .args([command, "-c"])
@@ -201,10 +227,10 @@ fn what_the_command_line_prints_has_no_secrets() {
 #[test]
 fn debug_shows_neither_secrets_nor_tokens() {
     let secrets = secrets("127.0.0.1:1/0");
-    let environment = secrets.iter().map(|(path, value, _)| {
-        let variable = format!("FANFARE_{}", path.to_uppercase().replace('.', "__"));
-        (variable, value.into())
-    });
+    let variable = |path: &str| format!("FANFARE_{}", path.to_uppercase().replace('.', "__"));
+    let environment = secrets.iter().map(|(path, value, _)| (variable(path), value.into()));
+    let beside = BESIDE.lines().filter_map(|line| line.split_once(" = "));
+    let environment = environment.chain(beside.map(|(path, value)| (variable(path), value.trim_matches('"').into())));
     let machine = Machine { host_name: "host".into(), open_files_max: None };
     let sources = Sources { environment: environment.collect(), ..Sources::none(Purpose::Serve, machine) };
     let loaded = load(&sources).unwrap();

@@ -3,16 +3,18 @@
 //! front of us vouches for the former, nobody for the latter (CVE-2026-71485).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
 
-/// Headers of the request that opened the connection: names in lower case, in the order in which they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Headers of the request that opened the connection: names in lower case, in the order in which they came. `Debug`
+/// shows their names: a cookie is as good as a token.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TransportHeaders(Vec<(Box<str>, Bytes)>);
 
 /// Headers that a client has written into its own protocol, where its platform lets it set no real ones. Nothing of
-/// them need be true.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// them need be true. `Debug` shows their names.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ClientHeaders(BTreeMap<Box<str>, String>);
 
 impl TransportHeaders {
@@ -57,5 +59,17 @@ impl ClientHeaders {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for TransportHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl fmt::Debug for ClientHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
     }
 }

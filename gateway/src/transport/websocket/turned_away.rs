@@ -1,20 +1,21 @@
 //! Who is turned away before the upgrade because there are too many: whose address it is, and what they are
 //! answered.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::limit::{Limit, Over};
+use crate::model::ClientAddress;
 
-/// The socket's other end.
+/// The client's own, as far as whoever stands in front of the gateway is believed.
 pub(super) fn address(request: &Request) -> IpAddr {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    // The listener notes it for every request; without it all are counted as one.
-    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
+    let client = request.extensions().get::<ClientAddress>();
+    // It is noted for every request; without it all are counted as one.
+    client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientAddress(address)| *address)
 }
 
 /// 429 to those of whose kind there are too many, 503 where all together are; with the time after which it is
