@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fanfare_gateway::telemetry::Metrics;
 use fanfare_gateway::telemetry::metrics::{
-    Cause, CauseLabel, CodeLabel, LimitLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel,
+    Cause, CauseLabel, CodeLabel, HookLabel, HookNameLabel, LimitLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel,
 };
 
 #[test]
@@ -23,6 +23,9 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics.limited.get_or_create(&LimitLabel { limit: "channels" }).inc();
     metrics.refused_connections.get_or_create(&ReasonLabel { reason: "tls" }).inc();
     metrics.certificate_reloads.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
+    let hook = String::from("app");
+    metrics.hook_calls.get_or_create(&HookLabel { hook: hook.clone(), kind: "rpc", outcome: "ok" }).inc();
+    metrics.hook_open.get_or_create(&HookNameLabel { hook }).set(1);
     metrics.webhook_requests.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
     metrics.webhook_lost.get_or_create(&ReasonLabel { reason: "queue_full" }).inc();
     metrics.count_disconnect(3008);

@@ -121,6 +121,10 @@ pub fn subscribe(asker: Asker<'_>, channel: &ChannelName, options: &ChannelOptio
     if let Some(decision) = by_name(asker, channel, options) {
         return decision;
     }
+    if options.subscribe_hook != HookChoice::Off {
+        // The hook decides, and it has not let them in.
+        return DENY;
+    }
     let identified = !asker.user.is_anonymous() || options.allow_subscribe_for_anonymous;
     if options.allow_subscribe_for_client && identified { ALLOW } else { unless_insecure(asker) }
 }

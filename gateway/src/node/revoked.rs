@@ -126,19 +126,22 @@ impl Revoked {
 impl Lists {
     fn note(&mut self, revocation: &Revocation, now_unix_s: i64, hash: impl Fn(&str) -> u64) {
         let end = if revocation.expire_at == 0 { i64::MAX } else { revocation.expire_at };
-        let room = |count: usize| count < REVOCATIONS_MAX;
+        self.make_room(now_unix_s);
+        let room = |known: bool, count: usize| known || count < REVOCATIONS_MAX;
         match &revocation.what {
             Some(What::Unblock(user)) => {
                 self.blocked.remove(user.as_str());
             }
             _ if end <= now_unix_s => {}
-            Some(What::Token(id)) if room(self.tokens.len()) => {
+            Some(What::Token(id)) if room(self.tokens.contains_key(&hash(id)), self.tokens.len()) => {
                 self.tokens.insert(hash(id), end);
             }
-            Some(What::Block(user)) if room(self.blocked.len()) => {
+            Some(What::Block(user)) if room(self.blocked.contains_key(user.as_str()), self.blocked.len()) => {
                 self.blocked.insert(user.as_str().into(), end);
             }
-            Some(What::IssuedBefore(IssuedBefore { user, time })) if room(self.users.len()) => {
+            Some(What::IssuedBefore(IssuedBefore { user, time }))
+                if room(self.users.contains_key(user.as_str()), self.users.len()) =>
+            {
                 // The later moment and the longer time of both, as in the ledger.
                 let entry = self.users.entry(user.as_str().into()).or_insert((*time, end));
                 *entry = (entry.0.max(*time), entry.1.max(end));
@@ -146,6 +149,19 @@ impl Lists {
             // The ledger has no room for more; somebody writes past it.
             Some(_) => tracing::warn!("more is revoked than a node can know; what came last is not enforced here"),
             None => tracing::warn!("a revocation that this version does not understand is not enforced here"),
+        }
+    }
+
+    /// What is over makes room, as in the ledger.
+    fn make_room(&mut self, now_unix_s: i64) {
+        if self.tokens.len() >= REVOCATIONS_MAX {
+            self.tokens.retain(|_, end| *end > now_unix_s);
+        }
+        if self.blocked.len() >= REVOCATIONS_MAX {
+            self.blocked.retain(|_, end| *end > now_unix_s);
+        }
+        if self.users.len() >= REVOCATIONS_MAX {
+            self.users.retain(|_, (_, end)| *end > now_unix_s);
         }
     }
 

@@ -31,8 +31,10 @@ impl Session {
 
     async fn try_connect(&mut self, id: u32, connect: &Connect) -> Result<(), Refusal> {
         self.keep_headers(connect);
+        // Whom a hook lets in is as old as the question: what was revoked meanwhile holds.
+        let asked_at = self.shared.unix_s();
         let Arrival { token, data } = self.identify(connect).await?;
-        let fingerprint = self.shown(connect, &token);
+        let fingerprint = self.shown(connect, &token, asked_at);
         self.admit(&token.user, fingerprint)?;
         let mark = Arc::new(Mark::new(fingerprint));
         let subs = self.server_subscriptions(&token)?;
@@ -79,10 +81,10 @@ impl Session {
         Ok(())
     }
 
-    /// What the connection can be revoked by. One without a token was let in just now, by other means.
-    fn shown(&self, connect: &Connect, token: &ConnectionToken) -> Fingerprint {
+    /// What the connection can be revoked by. One without a token was let in by other means, that were asked then.
+    fn shown(&self, connect: &Connect, token: &ConnectionToken, asked_at: i64) -> Fingerprint {
         let without = connect.token.is_empty() && self.header_token.is_empty();
-        let issued_at = if without { Some(self.shared.unix_s()) } else { token.issued_at };
+        let issued_at = if without { Some(asked_at) } else { token.issued_at };
         self.shared.node.fingerprint(&token.jti, issued_at)
     }
 
@@ -100,7 +102,7 @@ impl Session {
             let asked = asked.get(channel.as_str()).unwrap_or(&nothing);
             let asked = &Subscribe { delta: String::new(), ..asked.clone() };
             // As with a token: the connection's own names the channel.
-            let stands_on = self.stands_on(channel, Grant::Token, asked)?;
+            let stands_on = self.stands_on(channel, Grant::Token, asked, sub.overrides)?;
             if let Some(subscription) = self.live()?.subscriptions.get_mut(channel) {
                 subscription.stands_on = stands_on;
             }

@@ -96,7 +96,8 @@ impl Session {
             frames
         };
         // As with a token: the order opens the channel, whatever the rules are.
-        let stands_on = self.stands_on(&channel, Grant::Token, &asked).unwrap_or(Rights::NONE);
+        let stands_on = self.stands_on(&channel, Grant::Token, &asked, subscription.overrides);
+        let stands_on = stands_on.unwrap_or(Rights::NONE);
         let subscription = Subscription { stands_on, ..subscription };
         let joined = match self.joining(&channel, &subscription, &asked) {
             Ok(joining) => self.join(joining, subscription, Some(&opening)).await,

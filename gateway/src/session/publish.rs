@@ -27,6 +27,8 @@ impl Session {
             permission::publish(asker, options, standing).into_result()?;
         }
         let data = fit(data, options).ok_or(ErrorCode::BadRequest)?;
+        // Before the application is asked: it is not to do what is then not said.
+        self.spend_on_name(&channel).await?;
         let (data, amendment) = match &options.publish_hook {
             HookChoice::Off => (data, Amendment::default()),
             choice => self.ask_to_publish(&channel, options, choice, data).await?,
@@ -34,7 +36,6 @@ impl Session {
         let connection = self.connection;
         let subscription = self.live()?.subscriptions.get(&channel);
         let channel_info = subscription.map(|subscription| subscription.info.clone()).unwrap_or_default();
-        self.spend_on_name(&channel).await?;
         let info = self.info(&channel_info)?;
         let publication = Publication {
             data,

@@ -93,7 +93,7 @@ impl Session {
 
     /// Ends what has not been renewed within its grace period: the connection, or single subscriptions. Where a
     /// hook decides, it is asked.
-    pub(super) fn expire(&mut self) -> Flow {
+    pub fn expire(&mut self) -> Flow {
         let State::Live(live) = &self.state else { return Flow::Continue };
         let now_ms = self.shared.node.clock().unix_ms();
         let over = |expires_at: Option<i64>, renewal: Renewal, grace: Duration| {

@@ -45,8 +45,8 @@ impl Session {
             },
         };
         self.permit(&channel, grant)?;
-        let stands_on = self.stands_on(&channel, grant, &subscribe)?;
-        if grant == Grant::None {
+        let stands_on = self.stands_on(&channel, grant, &subscribe, overrides)?;
+        if grant != Grant::Token {
             self.open_by_name(&channel).await?;
         }
         let Permit { info, data, expires_at } = permit;
@@ -89,11 +89,12 @@ impl Session {
         channel: &ChannelName,
         grant: Grant,
         asked: &Subscribe,
+        overrides: Overrides,
     ) -> Result<Rights, Refusal> {
         let shared = Arc::clone(&self.shared);
-        let options = shared.node.rules().require(channel)?;
+        let options = overridden(shared.node.rules().require(channel)?, overrides);
         let asker = self.live()?.asker(&shared, channel);
-        Ok(permission::stands_on(asker, channel, options, grant, asked))
+        Ok(permission::stands_on(asker, channel, &options, grant, asked))
     }
 
     /// What a subscription token can be revoked by.

@@ -215,7 +215,8 @@ impl Checker<'_> {
                 self.problem(&at, format!("{text} {path}.jwks_allow_http = true"));
             }
             _ => {
-                let text = format!("{url:?} is not a URL that can be fetched: write \"https://host/path\"");
+                // It may hold a password, and is not repeated.
+                let text = "is not a URL that can be fetched, or names a user: write \"https://host/path\"";
                 self.problem(&at, text);
             }
         }

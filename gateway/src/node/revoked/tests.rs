@@ -109,3 +109,15 @@ fn what_is_heard_while_the_ledger_is_read_is_not_lost_and_not_undone() {
     assert!(known.end_reading(&[block("gone", NOW)], NOW));
     assert_eq!(known.count(), 0);
 }
+
+#[test]
+fn what_is_over_makes_room_and_what_is_known_needs_none() {
+    let all: Vec<_> = (0..REVOCATIONS_MAX).map(|number| token(&format!("t{number}"), NOW + 1)).collect();
+    let known = revoked(&all);
+    known.heard(&token("new", 2_000), NOW);
+    assert_eq!(ask(&known, "42", "new", None, NOW), Verdict::Good, "there is no room");
+    known.heard(&token("t0", 2_000), NOW);
+    assert_eq!(ask(&known, "42", "t0", None, NOW + 1), Verdict::Revoked, "it is prolonged");
+    known.heard(&token("new", 2_000), NOW + 1);
+    assert_eq!(ask(&known, "42", "new", None, NOW + 1), Verdict::Revoked, "the others are over");
+}

@@ -33,6 +33,21 @@ fn a_right_opens_what_the_rules_keep_shut_and_nothing_else() {
 }
 
 #[test]
+fn where_a_hook_decides_the_options_open_nothing() {
+    let (user, channel) = (UserId::new("42"), ChannelName::parse("news").unwrap());
+    let options =
+        ChannelOptions { allow_subscribe_for_client: true, subscribe_hook: HookChoice::Named("app".into()), ..CLOSED };
+    for trust in [Trust::Rules, Trust::Insecure] {
+        let without = Asker { trust, ..asker(&user, Rights::NONE) };
+        assert_eq!(subscribe(without, &channel, &options, Grant::None), DENY);
+        assert_eq!(subscribe(without, &channel, &options, Grant::Hook), ALLOW);
+        let with = Asker { trust, ..asker(&user, Rights::SUBSCRIBE) };
+        let stands = stands_on(with, &channel, &options, Grant::None, &Subscribe::default());
+        assert_eq!(stands, Rights::SUBSCRIBE, "it ends with the right");
+    }
+}
+
+#[test]
 fn a_right_to_what_is_switched_off_is_worth_nothing() {
     let (user, channel) = (UserId::new("42"), ChannelName::parse("news").unwrap());
     assert_eq!(history(asker(&user, Rights::ALL), &channel, &CLOSED, Standing::Subscriber), OFF);
