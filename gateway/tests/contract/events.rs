@@ -370,6 +370,22 @@ async fn a_store_that_has_forgotten_says_so_once() {
 }
 
 #[tokio::test]
+async fn a_store_that_has_forgotten_says_so_also_if_a_new_node_comes_first() {
+    let server = RedisServer::start();
+    let (mut a, mut b) = two(&server, habits()).await;
+    a.keep(&[hold()]).await;
+    b.keep(&[hold()]).await;
+    let _: () = server.run(&["FLUSHALL"]).await;
+    let mut new = End::redis(&redis_config(server.url(0)), habits()).await;
+    new.begin().await;
+    assert_eq!(new.keep(&[hold()]).await, 1);
+    a.begin().await;
+    b.begin().await;
+    assert_eq!(a.keep(&[hold()]).await + b.keep(&[hold()]).await, 0);
+    assert_eq!(new.told().await, ["channel_occupied", "events_lost"]);
+}
+
+#[tokio::test]
 async fn a_link_that_breaks_leaves_no_doubt() {
     let server = RedisServer::start();
     let relay = Relay::start(server.port()).await;

@@ -139,6 +139,16 @@ impl Gateway {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
+    /// Waits until it has written this.
+    pub async fn logs(&self, text: &str) {
+        let logged = async {
+            while !self.log().contains(text) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, logged).await.unwrap_or_else(|_| panic!("{text:?} is not in\n{}", self.log()));
+    }
+
     /// Fails the test if the process has ended.
     pub fn assert_running(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {

@@ -2,7 +2,8 @@
 -- their keys.
 --
 -- KEYS[1]  stream: the log; the id of an entry is NUMBER-0
--- KEYS[2]  hash: the log's epoch, its highest number (top), the highest that was delivered (done)
+-- KEYS[2]  hash: the log's epoch, its highest number (top), the highest that was delivered (done), and whether it was
+--          told that an epoch before it was lost (lost)
 -- KEYS[3]  hash: things that are held, to the number of nodes that hold them
 -- KEYS[4]  sorted set: things that nobody holds any more, by when that is told
 -- KEYS[5]  sorted set: channels about which some events are not told again, by until when

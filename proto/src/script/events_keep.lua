@@ -28,7 +28,10 @@ if redis.call('HEXISTS', KEYS[2], 'epoch') == 0 then
   -- Entries whose numbers are not known any more could not be told from new ones.
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[2], 'epoch', ARGV[8])
-  if ARGV[9] ~= '' then tell('events_lost', whole(now), '', '', '') end
+end
+-- Whoever knows of an epoch before this one says so, also if a new node began this one; once is enough.
+if ARGV[9] ~= '' and ARGV[9] ~= redis.call('HGET', KEYS[2], 'epoch') and redis.call('HSETNX', KEYS[2], 'lost', '1') == 1 then
+  tell('events_lost', whole(now), '', '', '')
 end
 -- Who begins asks which of its calls was the last: a second time, if the answer did not come.
 local call = ARGV[6] == 'begin' and (last_call or '0') or ARGV[5]

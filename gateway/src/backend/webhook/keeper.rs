@@ -7,10 +7,14 @@ use std::time::Duration;
 use super::book::{Batch, Book};
 use super::log::{Log, LogError};
 use super::phase::Phase;
+use crate::task::backoff::Backoff;
 use crate::telemetry::Metrics;
 
 /// Notes in one call: enough to be quick, and few enough not to hold up Redis.
 const NOTES_MAX: usize = 128;
+
+/// The first wait after a failure; the longest is the heartbeat. At a start the log may not be reached yet.
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 
 /// What is due is looked for a little later, rather than a little too early.
 const SLACK: Duration = Duration::from_millis(5);
@@ -32,9 +36,16 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) async fn run(mut self) {
         let closing = Arc::clone(&self.closing);
-        let mut wait = Duration::ZERO;
+        let mut backoff = Backoff::new(BACKOFF_FIRST, self.heartbeat);
         while !closing.has_come() {
-            let failed = self.catch_up(&mut wait).await.is_err();
+            let caught_up = self.catch_up().await;
+            let failed = caught_up.is_err();
+            let wait = if let Ok(until_due) = caught_up {
+                backoff.reset();
+                until_due
+            } else {
+                backoff.next_wait()
+            };
             tokio::select! {
                 () = closing.comes() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -42,9 +53,9 @@ impl Keeper {
                 () = self.book.changed(), if !failed => {}
             }
         }
-        let said = match self.catch_up(&mut wait).await {
-            Ok(()) => self.log.farewell(self.shard).await,
-            failed => failed,
+        let said = match self.catch_up().await {
+            Ok(_) => self.log.farewell(self.shard).await,
+            Err(error) => Err(error),
         };
         if let Err(error) = said {
             tracing::debug!(%error, "not all events of this node are noted; other nodes find who is gone");
@@ -52,9 +63,8 @@ impl Keeper {
         closing.done();
     }
 
-    /// Notes all that there is; `wait` is then how long nothing will be due.
-    async fn catch_up(&mut self, wait: &mut Duration) -> Result<(), LogError> {
-        *wait = self.heartbeat;
+    /// Notes all that there is; answers how long nothing will be due, at most a heartbeat.
+    async fn catch_up(&mut self) -> Result<Duration, LogError> {
         loop {
             if !self.begun {
                 self.begin().await?;
@@ -64,14 +74,13 @@ impl Keeper {
                 Ok(kept) => {
                     self.book.settle(batch);
                     self.metrics.webhook_events.inc_by(kept.told);
-                    if let Some(due) = kept.due {
-                        *wait = (due + SLACK).min(self.heartbeat);
+                    if self.book.is_even() {
+                        return Ok(kept.due.map_or(self.heartbeat, |due| (due + SLACK).min(self.heartbeat)));
                     }
                 }
                 Err(LogError::Late) => {
                     self.book.put_back(batch);
                     self.begun = false;
-                    continue;
                 }
                 Err(error @ LogError::Away(_)) => {
                     self.unsure = Some(batch);
@@ -83,9 +92,6 @@ impl Keeper {
                     self.book.put_back(batch);
                     return Err(error);
                 }
-            }
-            if self.book.is_even() {
-                return Ok(());
             }
         }
     }
