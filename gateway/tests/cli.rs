@@ -273,6 +273,12 @@ fn check_token_tells_what_a_good_one_opens() {
     assert!(out.ends_with("\ngood\n"), "{out}");
     assert!(!out.contains(SECRET), "{out}");
 
+    let caps = json!([{"channels": ["chat:*"], "match": "wildcard", "allow": ["sub", "pub"]}, {"channels": ["x"], "allow": []}]);
+    let (code, out, _) = checked(&config, &[], &signed(&json!({"sub": "42", "caps": caps}), HS256, SECRET));
+    assert_eq!(code, Some(0));
+    let lines = "capability   \"chat:*\": subscribe, publish\ncapability   \"x\": nothing\n";
+    assert!(out.contains(lines), "{out}");
+
     let token = signed(&json!({"sub": "42", "channel": "$news"}), HS256, SECRET);
     let (code, out, _) = checked(&config, &["--subscription", "--channel", "$news"], &token);
     assert_eq!(code, Some(0));
@@ -301,9 +307,19 @@ fn check_token_says_why_it_is_refused() {
         signed(&claims, HS256, SECRET)
     };
     let as_signed = signed(&good, HS256, SECRET);
-    let cases: [(&[&str], String, &str); 14] = [
-        (&[], with("exp", json!(1)), "it has expired, or is not valid yet"),
-        (&[], with("exp", json!("1")), "the claim \"exp\" has a wrong type or value"),
+    let cases: [(&[&str], String, &str); 20] = [
+        (&[], with("exp", json!(1)), "it expired (exp) at 1970-01-01T00:00:01Z, "),
+        (&[], with("nbf", json!(4_102_444_800_i64)), "it is not valid before (nbf) 2100-01-01T00:00:00Z, in "),
+        (&[], with("iat", json!(4_102_444_800_i64)), "it was made in the future (iat), 2100-01-01T00:00:00Z, in "),
+        (&[], with("expire_at", json!(1)), "what it opens is over (expire_at) already"),
+        (
+            &[],
+            with("exp", json!("1")),
+            "the claim \"exp\" has a wrong type or value: it must be a number of seconds since 1970",
+        ),
+        (&[], with("sub", json!(42)), "it must be a text without control characters; a number is none: write \"42\""),
+        (&[], with("jti", json!("x".repeat(513))), "it must be a text of at most 512 bytes"),
+        (&[], with("caps", json!([{"channels": ["*"], "allow": ["read"]}])), "allow (a list of sub, pub, prs, hst)"),
         (&[], with("aud", json!("somebody")), "its aud does not name auth.token.audience"),
         (&[], with("channel", json!("$news")), "a connection token must not have a claim \"channel\""),
         (&[], with("channels", json!(["nobody:x"])), "is in a namespace that is not configured (102)"),

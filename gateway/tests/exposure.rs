@@ -35,18 +35,18 @@ const WEBHOOK_SECRET: &str = "MARK-webhook-secret-long-enough-for-it";
 
 /// What is no secret and belongs to those that are.
 const BESIDE: &str = "auth.token.hmac_previous_valid_until = 4102444800\n\
-    auth.subscription_token.hmac_previous_valid_until = 4102444800\n\
-    webhook.url = \"http://127.0.0.1:1/\"\n";
+    auth.subscription_token.hmac_previous_valid_until = 4102444800\n";
 
 /// Secrets that stand in tables, and what of them must never be seen.
 const TABLES: &str = "[[auth.issuer]]\nname = \"staff\"\nissuer = \"https://staff.example\"\n\
     hmac_secret = \"MARK-staff-secret-long-enough-for-it\"\n\
     hmac_previous_secret = \"MARK-staff-previous-secret-long-enough\"\n\
-    hmac_previous_valid_until = 4102444800\n\
+    hmac_previous_valid_until = 4102444800\njwks_url = \"https://127.0.0.1:1/?key=MARK-staff-key\"\n\
     [hook.app]\nurl = \"http://somebody:MARK-hook-password@127.0.0.1:1/\"\nheaders = { X-Key = \"MARK-hook-header\" }\n";
-const IN_TABLES: [(&str, &str); 4] = [
+const IN_TABLES: [(&str, &str); 5] = [
     ("auth.issuer.hmac_secret", "MARK-staff-secret"),
     ("auth.issuer.hmac_previous_secret", "MARK-staff-previous-secret"),
+    ("auth.issuer.jwks_url", "MARK-staff-key"),
     ("hook.app.url", "MARK-hook-password"),
     ("hook.app.headers", "MARK-hook-header"),
 ];
@@ -58,6 +58,10 @@ fn secrets(redis: &str) -> Vec<(&'static str, String, &'static str)> {
         ("auth.subscription_token.hmac_secret", SUBSCRIPTION_SECRET.into(), SUBSCRIPTION_SECRET),
         ("auth.token.hmac_previous_secret", PREVIOUS_SECRET.into(), PREVIOUS_SECRET),
         ("auth.subscription_token.hmac_previous_secret", PREVIOUS_SECRET.into(), PREVIOUS_SECRET),
+        ("auth.token.jwks_url", "https://127.0.0.1:1/?key=MARK-jwks-key".into(), "MARK-jwks-key"),
+        ("auth.subscription_token.jwks_url", "https://127.0.0.1:1/?key=MARK-jwks-key".into(), "MARK-jwks-key"),
+        ("webhook.url", "http://127.0.0.1:1/?key=MARK-webhook-key".into(), "MARK-webhook-key"),
+        ("telemetry.otlp_endpoint", "http://me:MARK-collector@127.0.0.1:1".into(), "MARK-collector"),
         ("webhook.secret", WEBHOOK_SECRET.into(), WEBHOOK_SECRET),
         ("api.key", API_KEY.into(), API_KEY),
         ("broker.url", format!("redis://:{REDIS_PASSWORD}@{redis}"), REDIS_PASSWORD),

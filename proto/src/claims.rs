@@ -26,6 +26,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::data::normalise_json;
+use crate::limits::REVOKED_ID_BYTES_MAX;
 
 pub use capability::{Action, Capability, Matching};
 pub use place::{issuer, user_at};
@@ -66,7 +67,7 @@ pub struct Registered {
     pub nbf: Option<i64>,
     /// When it was made: seconds since 1970.
     pub iat: Option<i64>,
-    /// The token's own id; empty if none.
+    /// The token's own id, at most [`REVOKED_ID_BYTES_MAX`]; empty if none.
     pub jti: String,
     /// Whom it is for; a single name is a list of one.
     pub aud: Vec<String>,
@@ -232,7 +233,7 @@ impl RawClaims<'_> {
             exp: claim("exp", self.exp)?.map(NumericDate::rounded_down),
             nbf: claim("nbf", self.nbf)?.map(NumericDate::rounded_up),
             iat: claim("iat", self.iat)?.map(NumericDate::rounded_down),
-            jti: claim("jti", self.jti)?.unwrap_or_default(),
+            jti: claim("jti", self.jti)?.map(id).transpose()?.unwrap_or_default(),
             aud: claim("aud", self.aud)?.map(|Audience(names)| names).unwrap_or_default(),
             iss: claim("iss", self.iss)?,
         })
@@ -311,6 +312,11 @@ fn claim<'a, T: Deserialize<'a>>(name: &'static str, raw: Option<&'a RawValue>) 
 /// A user's id goes into channel names and logs: it may be anything that can be written on a line.
 fn user(id: String) -> Result<String, ClaimsError> {
     if has_control_characters(&id) { Err(ClaimsError::Claim("sub")) } else { Ok(id) }
+}
+
+/// A token's own id: what is longer could not be revoked.
+fn id(id: String) -> Result<String, ClaimsError> {
+    if id.len() > REVOKED_ID_BYTES_MAX { Err(ClaimsError::Claim("jti")) } else { Ok(id) }
 }
 
 fn has_control_characters(id: &str) -> bool {

@@ -130,6 +130,12 @@ fn api_key(config: &Config) -> &str {
     config.api.key.as_ref().map_or("", Secret::expose)
 }
 
+/// Where everything is.
+fn base(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 fn demo_page(config: &Config, address: SocketAddr) -> Demo {
     let (auth, clock) = (config.auth.clone(), SystemClock::new());
     let mint = move |user: &str| {
@@ -139,7 +145,8 @@ fn demo_page(config: &Config, address: SocketAddr) -> Demo {
         mint::mint(&auth, &ticket).unwrap_or_default()
     };
     let command_hint = format!(
-        "curl http://{address}/api/publish -H 'X-API-Key: {}' -H 'Content-Type: application/json' -d '{{\"channel\":\"#{{user}}\",\"data\":{{\"text\":\"hello from the backend\"}}}}'",
+        "curl {}/api/publish -H 'X-API-Key: {}' -H 'Content-Type: application/json' -d '{{\"channel\":\"#{{user}}\",\"data\":{{\"text\":\"hello from the backend\"}}}}'",
+        base(config, address),
         api_key(config)
     );
     Demo { mint: Arc::new(mint), command_hint }
@@ -148,22 +155,22 @@ fn demo_page(config: &Config, address: SocketAddr) -> Demo {
 #[allow(clippy::print_stdout, reason = "what a person at a terminal copies from")]
 fn announce(config: &Config, address: SocketAddr) {
     let token = (demo_page(config, address).mint)("dev");
-    let key = api_key(config);
+    let (base, key) = (base(config, address), api_key(config));
     println!(
         "\
 Fanfare is up, for trying out: broker {}, throw-away secrets.
 
 Demo page
-  http://{address}/
+  {base}/
 
 A token for user \"dev\"
   {token}
 
 Publish from a backend
-  curl http://{address}/api/publish -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{\"channel\":\"chat\",\"data\":{{\"name\":\"backend\",\"text\":\"hello\"}}}}'
+  curl {base}/api/publish -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{\"channel\":\"chat\",\"data\":{{\"name\":\"backend\",\"text\":\"hello\"}}}}'
 
 The same with the worker
-  cargo run --release -p fanfare-worker -- publish --to http://{address} --api-key {key} --channel chat --data '{{\"name\":\"backend\",\"text\":\"hello\"}}'
+  cargo run --release -p fanfare-worker -- publish --to {base} --api-key {key} --channel chat --data '{{\"name\":\"backend\",\"text\":\"hello\"}}'
 ",
         config.broker.url.masked()
     );

@@ -33,7 +33,7 @@ fn treated(written: &auth::JwksConfig) -> Result<JwksConfig, String> {
         allow_http: written.allow_http,
         allow_private_addresses: written.allow_private_addresses,
         authorities: written.ca_file.as_ref().map(read).transpose()?,
-        ..JwksConfig::new(&written.url)
+        ..JwksConfig::new(written.url.expose())
     })
 }
 

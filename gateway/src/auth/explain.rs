@@ -2,7 +2,7 @@
 //! verdict is that of the verifying itself; here are only the words around it. Shows what the token says of
 //! itself, never keys or secrets.
 
-use fanfare_proto::claims::{ConnectClaims, Registered, SubscribeClaims};
+use fanfare_proto::claims::{ClaimsError, ConnectClaims, Registered, SubscribeClaims};
 
 use super::issuer::Issuer;
 use super::jwt::Jwt;
@@ -40,8 +40,12 @@ impl Auth {
             if !channels.is_empty() {
                 explanation.say("channels", channels.join(", "));
             }
+            for entry in token.caps.iter().flat_map(|caps| caps.iter()) {
+                let channels: Vec<_> = entry.channels.iter().map(ToString::to_string).collect();
+                explanation.say("capability", format!("{}: {}", channels.join(", "), entry.allow));
+            }
         }
-        explanation.refused = verdict.as_ref().err().map(|error| self.why(&self.connection, token, *error));
+        explanation.refused = verdict.as_ref().err().map(|error| self.why(&self.connection, token, *error, now_unix_s));
         (explanation, verdict)
     }
 
@@ -61,7 +65,8 @@ impl Auth {
                 .say("client", client.map_or("any of the user's".to_owned(), |client| format!("{client:?} only")));
             explanation.say("ends", until(token.expires_at, now_unix_s));
         }
-        explanation.refused = verdict.as_ref().err().map(|error| self.why(&self.subscription, token, *error));
+        explanation.refused =
+            verdict.as_ref().err().map(|error| self.why(&self.subscription, token, *error, now_unix_s));
         (explanation, verdict)
     }
 
@@ -87,14 +92,16 @@ impl Auth {
         explanation
     }
 
-    fn why(&self, own: &Issuer, token: &str, error: TokenError) -> String {
+    fn why(&self, own: &Issuer, token: &str, error: TokenError, now_unix_s: i64) -> String {
         let jwt = Jwt::parse(token);
         let issuer = jwt.as_ref().ok().and_then(|jwt| self.issuer(own, jwt).ok()).unwrap_or(own);
         let section = issuer.name();
         match error {
-            TokenError::Expired => "it has expired, or is not valid yet: see exp, nbf, iat and expire_at, and the \
-                                    clocks of both machines; the client is told to bring a new one (109)"
-                .into(),
+            TokenError::Expired => {
+                let claims = jwt.as_ref().ok().and_then(|jwt| registered(&jwt.payload)).unwrap_or_default();
+                let moment = untimely(&claims, now_unix_s);
+                format!("{moment}. Compare the clocks of both machines; the client is told to bring a new one (109)")
+            }
             TokenError::NotConfigured => {
                 format!("no key is configured: set {section}.hmac_secret, {section}.public_keys or {section}.jwks_url")
             }
@@ -132,7 +139,40 @@ fn because(refusal: Refusal, issuer: &Issuer, token: &str, jwt: Option<&Jwt<'_>>
         Refusal::Audience => format!("its aud does not name {section}.audience"),
         Refusal::Issuer => format!("its iss is not {section}.issuer, nor that of an [[auth.issuer]]"),
         Refusal::Channel => "it names a channel that cannot exist: see the grammar of names".into(),
-        Refusal::Claims(error) => format!("{error}; docs/protocol/tokens.md has the types of all claims"),
+        Refusal::Claims(error @ ClaimsError::Claim(name)) => {
+            format!("{error}: it must be {}. docs/protocol/tokens.md has all claims", shape(name))
+        }
+        Refusal::Claims(error) => format!("{error}. docs/protocol/tokens.md has all claims"),
+    }
+}
+
+/// Which of the moments in a token is the wrong one. What no longer opens anything comes before what does not yet.
+fn untimely(claims: &Registered, now_unix_s: i64) -> String {
+    match (claims.exp, claims.nbf, claims.iat) {
+        (Some(exp), ..) if exp <= now_unix_s => format!("it expired (exp) at {}", at(exp, now_unix_s)),
+        (_, Some(nbf), _) if nbf > now_unix_s => format!("it is not valid before (nbf) {}", at(nbf, now_unix_s)),
+        (.., Some(iat)) if iat > now_unix_s => format!("it was made in the future (iat), {}", at(iat, now_unix_s)),
+        _ => "what it opens is over (expire_at) already".into(),
+    }
+}
+
+/// What a claim must be that is not.
+fn shape(claim: &str) -> &'static str {
+    match claim {
+        "sub" => "a text without control characters; a number is none: write \"42\"",
+        "exp" | "nbf" | "iat" | "expire_at" => "a number of seconds since 1970; a text or milliseconds are not",
+        "jti" => "a text of at most 512 bytes",
+        "aud" => "a text or a list of texts",
+        "channels" => "a list of texts",
+        "subs" => "an object of channels, each with an object of info, data and override",
+        "caps" => {
+            "a list of at most 64 objects with channels (a list of names, or of patterns with match: \"wildcard\") and \
+             allow (a list of sub, pub, prs, hst)"
+        }
+        "override" => "an object of switches such as {\"presence\": {\"value\": true}}",
+        "info" | "data" | "meta" => "JSON that can be sent to clients",
+        "b64info" | "b64data" => "JSON in base64",
+        _ => "a text",
     }
 }
 

@@ -5,6 +5,8 @@
 //!   `fanfare_hook_calls_total{outcome="full"}` the refusals.
 //! - **Circuit:** after `breaker_failures` calls in a row that nobody answered it opens: calls fail at once. After
 //!   `breaker_pause` one call goes through as a probe; its answer closes the circuit, its failure opens it anew.
+//!   Calls that may have failed by what they asked count once for each [`Culprit`]: one client with requests that a
+//!   backend chokes on must not take it away from all others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +16,7 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::Culprit;
 use super::failure::Failure;
 use crate::model::time::Clock;
 
@@ -32,14 +35,23 @@ pub(super) struct Breaker {
     open: Gauge,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Circuit {
-    /// So many calls in a row had no answer.
-    Closed(usize),
+    /// Calls have been failing since the last answer.
+    Closed(Row),
     /// Nobody is let through before this moment.
     Open(Duration),
     /// One is under way to find out.
     Probing,
+}
+
+/// Failures in a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Row {
+    /// Those that were nobody's doing.
+    outages: usize,
+    /// Whose doing the others may have been. Shorter than the limit.
+    suspects: Vec<Culprit>,
 }
 
 /// What a breaker goes by.
@@ -76,7 +88,7 @@ impl Breaker {
             waiting_max: limits.concurrency_max,
             failures_max: limits.failures_max,
             pause: limits.pause,
-            circuit: Mutex::new(Circuit::Closed(0)),
+            circuit: Mutex::new(Circuit::Closed(Row::default())),
             clock,
             depth,
             open,
@@ -119,8 +131,8 @@ impl Breaker {
     }
 
     fn set(&self, circuit: &mut Circuit, to: Circuit) {
-        *circuit = to;
         self.open.set(i64::from(!matches!(to, Circuit::Closed(_))));
+        *circuit = to;
     }
 }
 
@@ -129,13 +141,14 @@ impl Pass<'_> {
     pub(super) fn answered(mut self) -> Turn {
         self.told = true;
         let mut circuit = self.breaker.circuit.lock();
-        match (*circuit, self.probe) {
+        match (&mut *circuit, self.probe) {
             (Circuit::Probing, true) => {
-                self.breaker.set(&mut circuit, Circuit::Closed(0));
+                self.breaker.set(&mut circuit, Circuit::Closed(Row::default()));
                 Turn::Closed
             }
-            (Circuit::Closed(_), _) => {
-                *circuit = Circuit::Closed(0);
+            (Circuit::Closed(row), _) => {
+                row.outages = 0;
+                row.suspects.clear();
                 Turn::Stays
             }
             // Late, from before the circuit opened: the probe decides.
@@ -143,27 +156,38 @@ impl Pass<'_> {
         }
     }
 
-    /// The target has not answered.
-    pub(super) fn failed(mut self) -> Turn {
+    /// The target has not answered; if that may be somebody's doing, whose.
+    pub(super) fn failed(mut self, suspect: Option<Culprit>) -> Turn {
         self.told = true;
         let breaker = self.breaker;
         let mut circuit = breaker.circuit.lock();
         let open = Circuit::Open(breaker.clock.now() + breaker.pause);
-        match (*circuit, self.probe) {
+        match (&mut *circuit, self.probe) {
             (Circuit::Probing, true) => {
                 breaker.set(&mut circuit, open);
                 Turn::Stays
             }
-            (Circuit::Closed(failures), _) if failures + 1 >= breaker.failures_max => {
+            (Circuit::Closed(row), _) => {
+                if row.grow(suspect) < breaker.failures_max {
+                    return Turn::Stays;
+                }
                 breaker.set(&mut circuit, open);
                 Turn::Opened
             }
-            (Circuit::Closed(failures), _) => {
-                *circuit = Circuit::Closed(failures + 1);
-                Turn::Stays
-            }
             (Circuit::Open(_) | Circuit::Probing, _) => Turn::Stays,
         }
+    }
+}
+
+impl Row {
+    /// One more; answers how many count.
+    fn grow(&mut self, suspect: Option<Culprit>) -> usize {
+        match suspect {
+            None => self.outages += 1,
+            Some(suspect) if self.suspects.contains(&suspect) => {}
+            Some(suspect) => self.suspects.push(suspect),
+        }
+        self.outages + self.suspects.len()
     }
 }
 
@@ -200,6 +224,7 @@ impl Drop for Waiter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::UserId;
     use crate::model::time::TestClock;
 
     const PAUSE: Duration = Duration::from_secs(5);
@@ -211,7 +236,7 @@ mod tests {
     }
 
     async fn fail(breaker: &Breaker) -> Turn {
-        breaker.enter().await.unwrap().failed()
+        breaker.enter().await.unwrap().failed(None)
     }
 
     async fn refused(breaker: &Breaker) -> bool {
@@ -230,12 +255,26 @@ mod tests {
         clock.advance(PAUSE);
         let probe = breaker.enter().await.unwrap();
         assert!(refused(&breaker).await, "one probe at a time");
-        assert_eq!(probe.failed(), Turn::Stays);
+        assert_eq!(probe.failed(None), Turn::Stays);
         assert!(refused(&breaker).await);
         clock.advance(PAUSE);
         assert_eq!(breaker.enter().await.unwrap().answered(), Turn::Closed);
         assert_eq!(breaker.enter().await.unwrap().answered(), Turn::Stays);
         assert_eq!(breaker.open.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_may_be_one_clients_doing_counts_once() {
+        let (breaker, clock) = breaker(8);
+        let suspect = |user: &str| Some(Culprit::User(UserId::new(user)));
+        for _ in 0..9 {
+            assert_eq!(breaker.enter().await.unwrap().failed(suspect("1")), Turn::Stays);
+        }
+        assert_eq!(breaker.enter().await.unwrap().failed(suspect("2")), Turn::Opened);
+        // The probe needs no second opinion.
+        clock.advance(PAUSE);
+        assert_eq!(breaker.enter().await.unwrap().failed(suspect("2")), Turn::Stays);
+        assert!(refused(&breaker).await);
     }
 
     #[tokio::test]

@@ -13,6 +13,9 @@ pub(super) enum Failure {
     Timeout(Duration),
     #[error("it cannot be reached: {0}")]
     Unreachable(Arc<str>),
+    /// The connection ended before the answer did.
+    #[error("no answer: {0}")]
+    Broken(Arc<str>),
     #[error("its answer is over {0}")]
     TooLarge(ByteSize),
     #[error("it answers with the HTTP status {0}")]
@@ -30,19 +33,31 @@ pub(super) enum Failure {
     Full,
 }
 
+/// What a failure says about the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// Nobody is there.
+    Outage,
+    /// Nobody answers just now, or a request of this one client was too much.
+    Doubt,
+    /// It is there.
+    Life,
+}
+
 impl Failure {
-    /// Whether it may be that nobody gets an answer just now. What one client's request can bring about (a status
-    /// 500, an answer that is too large) must not take the hook away from all others.
-    pub(super) fn is_outage(&self) -> bool {
+    /// What one client's request can bring about (a status 500, an answer that is too large) must not take the hook
+    /// away from all others.
+    pub(super) fn sign(&self) -> Sign {
         match self {
-            Self::Timeout(_) | Self::Unreachable(_) | Self::Status(502..=504) => true,
+            Self::Unreachable(_) => Sign::Outage,
+            Self::Timeout(_) | Self::Broken(_) | Self::Status(502..=504) => Sign::Doubt,
             Self::TooLarge(_)
             | Self::Status(_)
             | Self::GrpcStatus(_)
             | Self::Unreadable(_)
             | Self::Unusable(_)
             | Self::Open
-            | Self::Full => false,
+            | Self::Full => Sign::Life,
         }
     }
 
@@ -50,7 +65,7 @@ impl Failure {
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Timeout(_) => "timeout",
-            Self::Unreachable(_) => "unreachable",
+            Self::Unreachable(_) | Self::Broken(_) => "unreachable",
             Self::TooLarge(_) => "too_large",
             Self::Status(_) | Self::GrpcStatus(_) => "status",
             Self::Unreadable(_) | Self::Unusable(_) => "bad_answer",

@@ -60,7 +60,7 @@ impl GrpcRoad {
     fn explain(&self, status: &Status) -> Failure {
         match status.code() {
             Code::DeadlineExceeded => Failure::Timeout(self.patience),
-            Code::Unavailable => Failure::Unreachable("the gRPC status is UNAVAILABLE".into()),
+            Code::Unavailable => Failure::Broken("the gRPC status is UNAVAILABLE".into()),
             // tonic's own word for a message over the limit.
             Code::OutOfRange => Failure::TooLarge(self.answer_max),
             code => Failure::GrpcStatus(format!("{code:?}").into()),

@@ -3,15 +3,17 @@
 //! For one name the configuration wins over the transport, and the transport over the client.
 
 use crate::config::section::HookConfig;
-use crate::model::{ClientHeaders, TransportHeaders};
+use crate::model::{Address, ClientHeaders, TransportHeaders};
 use crate::outbound::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Headers that came with a connection, and that some hook wants.
+/// What came with a connection and matters to hooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brought {
-    /// Of the request that opened it.
+    /// Where it is, if that is known.
+    pub address: Option<Address>,
+    /// Headers of the request that opened it, those that some hook wants.
     pub transport: TransportHeaders,
-    /// Of its connect command.
+    /// The same of its connect command.
     pub client: ClientHeaders,
 }
 
@@ -111,6 +113,7 @@ mod tests {
     fn brought(transport: &[(&str, &str)], client: &[(&str, &str)]) -> Brought {
         let wanted: Vec<Box<str>> = transport.iter().map(|(name, _)| name.to_lowercase().into()).collect();
         Brought {
+            address: None,
             transport: TransportHeaders::pick(transport.iter().map(|(name, value)| (*name, value.as_bytes())), &wanted),
             client: ClientHeaders::new(client.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))),
         }

@@ -12,7 +12,7 @@ use fanfare_proto::hook::{self, Question, Verdict};
 
 use super::answer::{self, Unusable};
 use super::breaker::{Breaker, Turn};
-use super::failure::Failure;
+use super::failure::{Failure, Sign};
 use super::grpc::GrpcRoad;
 use super::headers::Passing;
 use super::http::Http;
@@ -66,7 +66,7 @@ impl Hook {
         read: impl FnOnce(Option<<Q::Answer as hook::Answer>::Result>) -> Result<T, Unusable>,
     ) -> Result<T, HookError> {
         let headers = self.passing.headers(caller.brought.as_deref());
-        let verdict = match self.call(kind, question, headers).await {
+        let verdict = match self.call(kind, caller, question, headers).await {
             Ok(answer) => hook::Answer::open(answer),
             Err(failure) => self.meaning(failure).map_err(|failure| self.fail(kind, &failure))?,
         };
@@ -86,6 +86,7 @@ impl Hook {
     async fn call<Q: Question>(
         &self,
         kind: &'static str,
+        caller: &Caller,
         question: Q,
         headers: HeaderMap,
     ) -> Result<Q::Answer, Failure> {
@@ -100,9 +101,10 @@ impl Hook {
             answer = self.travel(kind, question, headers) => answer,
             () = &mut deadline => Err(Failure::Timeout(self.timeout)),
         };
-        let turn = match &answer {
-            Err(failure) if failure.is_outage() => pass.failed(),
-            Ok(_) | Err(_) => pass.answered(),
+        let turn = match answer.as_ref().map_or_else(Failure::sign, |_| Sign::Life) {
+            Sign::Life => pass.answered(),
+            Sign::Doubt => pass.failed(Some(caller.culprit())),
+            Sign::Outage => pass.failed(None),
         };
         self.tell(turn);
         answer

@@ -22,7 +22,7 @@ use bytes::Bytes;
 pub use futures_util::future::BoxFuture;
 
 use crate::model::wire::WireKey;
-use crate::model::{ChannelName, Close, ConnectionId, CustomError, Renewed, UserId};
+use crate::model::{Address, ChannelName, Close, ConnectionId, CustomError, Renewed, UserId};
 
 pub use answer::{Amendment, Identity, Permit, Sub};
 pub use headers::Brought;
@@ -72,10 +72,26 @@ pub struct Caller {
     pub user: UserId,
     /// The wire that it speaks.
     pub wire: WireKey,
-    /// Headers that came with it.
+    /// What came with it, where hooks are asked.
     pub brought: Option<Arc<Brought>>,
     /// What the application has left for itself: JSON on one line; empty if nothing.
     pub meta: Bytes,
+}
+
+impl Caller {
+    /// Whose doing it may be if a call fails: the user's, or as long as nobody knows one, whoever is at this address.
+    fn culprit(&self) -> Culprit {
+        let address = || self.brought.as_ref().and_then(|brought| brought.address);
+        if self.user.is_anonymous() { Culprit::Address(address()) } else { Culprit::User(self.user.clone()) }
+    }
+}
+
+/// Who may have brought a failure about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Culprit {
+    User(UserId),
+    /// None: nobody has said where they are, all of them together.
+    Address(Option<Address>),
 }
 
 /// What somebody says of themselves when they connect.

@@ -214,10 +214,10 @@ impl Checker<'_> {
         self.log_level(&raw.log_level);
         if let Some(endpoint) = &raw.otlp_endpoint {
             let path = "telemetry.otlp_endpoint";
-            match endpoint.split_once("://") {
+            match endpoint.expose().split_once("://") {
                 Some(("http", host)) if !host.is_empty() && !host.contains(' ') => {}
                 Some(("https", _)) => self.problem(path, "https is not built yet: send to a collector by http://"),
-                _ => self.problem(path, format!("{endpoint:?} is not a URL: write \"http://host:4318\"")),
+                _ => self.problem(path, "is not a URL: write \"http://host:4318\""),
             }
         }
         if !(0.0..=1.0).contains(&raw.sample_ratio) {

@@ -21,6 +21,7 @@ pub mod section;
 mod settings;
 mod unknown;
 mod value;
+pub mod web_url;
 
 pub use load::{Flag, Loaded, Purpose, Sources, load};
 pub use machine::Machine;

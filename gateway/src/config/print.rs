@@ -7,6 +7,7 @@ use crate::config::load::DEV;
 use crate::config::manual::{Key, Section, Unset};
 use crate::config::raw::{HOOK, HOOKS, LISTS, NAMESPACES, RawChannelOptions, RawHookUse, SECTIONS};
 use crate::config::settings::{Origin, Settings};
+use crate::config::value::EXAMPLE_SECRET;
 
 const HEAD: &str = "\
 # Every key of the gateway's configuration. `#key = value` shows what a key is when it is not set, or,
@@ -132,7 +133,8 @@ pub fn markdown() -> String {
         for key in section.keys {
             let default = match key.unset {
                 Unset::Default(_) => format!("`{}`", key.shown()),
-                Unset::Example(_) if key.is_secret => "unset".to_owned(),
+                // What nobody may take over is no example.
+                Unset::Example(example) if example == EXAMPLE_SECRET => "unset".to_owned(),
                 Unset::Example(_) => format!("unset; e.g. `{}`", key.shown()),
             };
             let in_dev = dev.get(&format!("{}.{}", section.path, key.name)).and_then(|set| (key.show)(&set.value));

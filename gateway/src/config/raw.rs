@@ -13,6 +13,7 @@ use crate::config::secret::Secret;
 use crate::config::section::{AddressHeader, BrokerUrl, LogFormat, ProxyProtocol};
 use crate::config::settings::Reader;
 use crate::config::value::Value;
+use crate::config::web_url::WebUrl;
 use crate::model::{ByteSize, Network};
 
 pub(crate) use auth::{RawIssuer, RawSubscriptionToken, RawToken};
@@ -375,7 +376,7 @@ section! {
         /// "text" for people, "json" for machines.
         log_format: LogFormat, default "text";
         /// Where spans go, by OTLP over HTTP. Unset: nowhere.
-        otlp_endpoint: String, example "http://collector:4318";
+        otlp_endpoint: WebUrl, example "http://collector:4318";
         /// Share of the traces begun here that are kept, 0 to 1. Traces begun elsewhere keep their own
         /// decision.
         sample_ratio: f64, default "0.0";

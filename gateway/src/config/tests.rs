@@ -504,7 +504,7 @@ fn values_of_nodes_that_do_not_fit_together() {
         ("telemetry.sample_ratio = 2", "telemetry.sample_ratio (gateway.toml:1): 2 is out of range: write 0 to 1"),
         (
             "telemetry.otlp_endpoint = \"collector:4318\"",
-            "telemetry.otlp_endpoint (gateway.toml:1): \"collector:4318\" is not a URL: write \"http://host:4318\"",
+            "telemetry.otlp_endpoint (gateway.toml:1): is not a URL: write \"http://host:4318\"",
         ),
         (
             "shutdown.drain = \"1m\"",
@@ -634,6 +634,10 @@ fn secrets_are_never_said() {
         ("FANFARE_AUTH__TOKEN__HMAC_SECRET", "hunter2"),
         ("FANFARE_API__KEY", "hunter2"),
         ("FANFARE_BROKER__URL", "redis://:hunter2@host"),
+        ("FANFARE_AUTH__TOKEN__JWKS_URL", "https://auth.example.com/?key=hunter2"),
+        ("FANFARE_WEBHOOK__URL", "https://app.example.com/?key=hunter2"),
+        ("FANFARE_WEBHOOK__SECRET", "hunter2"),
+        ("FANFARE_TELEMETRY__OTLP_ENDPOINT", "http://me:hunter2@collector:4318"),
     ];
     let loaded = good("", &environment);
     assert!(!format!("{loaded:?}").contains("hunter2"), "{loaded:?}");

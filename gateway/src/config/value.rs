@@ -16,6 +16,7 @@ use crate::config::section::{
     AddressHeader, BrokerUrl, DataFormat, DeltaType, HookChoice, HookUrl, LogFormat, ProxyProtocol, PublishAck,
     RecoveryMode, StatusMeaning, StatusRule, TlsVersion,
 };
+use crate::config::web_url::WebUrl;
 use crate::model::{ByteSize, Network, NotANetwork};
 
 /// What stands for a secret wherever it would be shown.
@@ -226,6 +227,20 @@ impl Value for HookUrl {
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
         Self::parse(text).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.masked())
+    }
+}
+
+impl Value for WebUrl {
+    const FORM: &'static str = "a text";
+    /// It may hold a password.
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        String::from_text(text).map(Self::new)
     }
 
     fn show(&self) -> String {

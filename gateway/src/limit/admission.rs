@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::line::{Line, Ticket};
-use super::{Address, Bucket, Limit, Over, Pace};
+use super::{Bucket, Limit, Over, Pace};
 use crate::config::section::LimitConfig;
+use crate::model::Address;
 use crate::model::time::Clock;
 use crate::telemetry::Metrics;
 

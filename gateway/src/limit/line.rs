@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use foldhash::quality::RandomState;
 use tokio::sync::oneshot;
 
-use super::Address;
+use crate::model::Address;
 
 /// The queue. Each who waits holds the other end of a channel: a message is the turn, the end of the channel
 /// is that there will be none. Nothing here walks over all who wait: it is for when there are many.

@@ -5,7 +5,6 @@
 //! `limit.user.cluster` a command may cost a trip to Redis, see [`cluster`]; nothing else here leaves the
 //! process.
 
-mod address;
 mod admission;
 mod allowance;
 mod bucket;
@@ -21,12 +20,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::section::{CommandRates, LimitConfig};
-use crate::model::UserId;
 use crate::model::time::Clock;
+use crate::model::{Address, UserId};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::LimitLabel;
 
-pub use address::Address;
 pub use allowance::Allowance;
 pub use bucket::{Bucket, Pace};
 pub use occupancy::{Occupancy, Place};

@@ -36,12 +36,24 @@ impl Capabilities {
         (!entries.is_empty()).then(|| Box::new(Self(entries.into())))
     }
 
+    /// The entries, in the order in which they count.
+    pub fn iter(&self) -> impl Iterator<Item = &Capability> {
+        self.0.iter()
+    }
+
     /// What is allowed on a channel. Costs at most a look at each pattern, and no look costs more than the
     /// lengths of pattern and name together for each star.
     #[must_use]
     pub fn on(&self, channel: &str) -> Rights {
         let first = self.0.iter().find(|entry| entry.channels.iter().any(|pattern| pattern.matches(channel)));
         first.map_or(Rights::NONE, |entry| entry.allow)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Exact(text) | Self::Wildcard(text)) = self;
+        write!(f, "{text:?}")
     }
 }
 
@@ -115,16 +127,29 @@ impl FromIterator<Self> for Rights {
     }
 }
 
-impl fmt::Debug for Rights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rights {
+    fn names(self) -> impl Iterator<Item = &'static str> {
         let names = [
             (Self::SUBSCRIBE, "subscribe"),
             (Self::PUBLISH, "publish"),
             (Self::PRESENCE, "presence"),
             (Self::HISTORY, "history"),
         ];
-        let held = names.into_iter().filter(|(right, _)| self.include(*right)).map(|(_, name)| name);
-        f.debug_set().entries(held).finish()
+        names.into_iter().filter(move |(right, _)| self.include(*right)).map(|(_, name)| name)
+    }
+}
+
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+impl fmt::Display for Rights {
+    /// `subscribe, publish`, or `nothing`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.names().collect();
+        if names.is_empty() { f.write_str("nothing") } else { f.write_str(&names.join(", ")) }
     }
 }
 

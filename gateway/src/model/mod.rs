@@ -22,7 +22,7 @@ pub mod time;
 pub mod token;
 pub mod wire;
 
-pub use address::ClientAddress;
+pub use address::{Address, ClientAddress};
 pub use capability::{Capabilities, Rights};
 pub use channel::ChannelName;
 pub use close::Close;

@@ -83,16 +83,19 @@ pub enum CallError {
     /// More than is read.
     #[error("its answer is over {0}")]
     TooLarge(ByteSize),
-    /// Nobody there, a broken connection, a wrong certificate.
+    /// Nobody there, or a wrong certificate: nothing was sent.
     #[error("it cannot be reached: {0}")]
     Unreachable(Arc<str>),
+    /// The connection ended before the answer did.
+    #[error("the connection broke: {0}")]
+    Broken(Arc<str>),
 }
 
 impl CallError {
     /// Whether the request cannot have reached the other end: then it may be made again, whatever it does there.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Scheme(_) | Self::Address)
+        matches!(self, Self::Scheme(_) | Self::Address | Self::Unreachable(_))
     }
 }
 
@@ -192,7 +195,13 @@ impl Outbound {
             return CallError::Timeout(self.manner.timeout);
         }
         let causes = causes(error);
-        if causes.contains(address::REFUSED) { CallError::Address } else { CallError::Unreachable(causes.into()) }
+        if causes.contains(address::REFUSED) {
+            CallError::Address
+        } else if error.is_connect() {
+            CallError::Unreachable(causes.into())
+        } else {
+            CallError::Broken(causes.into())
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use crate::limit::Limits;
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
-use crate::model::{ChannelName, Close, ConnectionId, CustomError, SessionId, Token, TransportHeaders};
+use crate::model::{Address, ChannelName, Close, ConnectionId, CustomError, SessionId, Token, TransportHeaders};
 use crate::node::Node;
 use crate::presence::Departure;
 use crate::task::Tasks;
@@ -129,7 +129,7 @@ pub struct Session {
     header_token: Token,
     state: State,
     heartbeat: Heartbeat,
-    /// Headers that hooks want; none if they want none, or none came.
+    /// What hooks want to know; none if there are none.
     brought: Option<Arc<Brought>>,
 }
 
@@ -165,11 +165,12 @@ impl Session {
         (session, reader)
     }
 
-    /// Takes what hooks want of the request that opened the connection ([`Hooks::transport_headers`]).
+    /// Takes what hooks want of the request that opened the connection: where it came from, and headers
+    /// ([`Hooks::transport_headers`]).
     #[must_use]
-    pub fn with_headers(mut self, transport: TransportHeaders) -> Self {
-        if !transport.is_empty() {
-            self.brought = Some(Arc::new(Brought { transport, ..Brought::default() }));
+    pub fn brought_by(mut self, address: Option<Address>, transport: TransportHeaders) -> Self {
+        if !self.shared.hooks.is_empty() {
+            self.brought = Some(Arc::new(Brought { address, transport, ..Brought::default() }));
         }
         self
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_proto::code::{CloseCode, unsubscribe};
 
-use super::state::{State, Subscription};
+use super::state::{Renewal, State, Subscription};
 use super::subscribe::told;
 use super::{Flow, Session};
 use crate::channel::permission::{self, Decision, Grant};
@@ -28,14 +28,21 @@ impl Session {
                 let asked = Subscribe { recover, recoverable: true, ..Subscribe::default() };
                 Box::pin(self.subscribe_by_order(channel, subscription, data, asked)).await
             }
-            Directive::Renew { channel: None, answer } => self.renew_connection(answer),
-            Directive::Renew { channel: Some(channel), answer } => self.renew_subscription(&channel, answer),
+            Directive::Renew { channel: None, answer } if self.waits_for_renewal(None) => self.renew_connection(answer),
+            Directive::Renew { channel: Some(channel), answer } if self.waits_for_renewal(Some(&channel)) => {
+                self.renew_subscription(&channel, answer)
+            }
+            // The question was about something that has been renewed or left since.
+            Directive::Renew { .. } => Flow::Continue,
             Directive::Recheck => self.recheck(),
             Directive::Refresh { ttl } => {
                 let at = ttl
                     .map(|ttl| self.shared.unix_s().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)));
                 if let State::Live(live) = &mut self.state {
                     live.expires_at = at;
+                    live.renewal.forget_question();
+                    // Where a hook renews, the client has nothing to do in time.
+                    let ttl = ttl.filter(|_| live.renewal == Renewal::Client);
                     self.push(None, &Push::Refresh { ttl });
                 }
                 Flow::Continue

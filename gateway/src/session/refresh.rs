@@ -35,6 +35,7 @@ impl Session {
         let live = self.live()?;
         // Expiry does not count in an insecure gateway, as on connect.
         live.expires_at = token.expires_at.filter(|_| !insecure);
+        live.renewal.forget_question();
         live.info = token.info;
         if keeps_meta && !token.meta.is_empty() {
             live.meta = token.meta;
@@ -81,6 +82,7 @@ impl Session {
         if let Some(subscription) = self.live()?.subscriptions.get_mut(&channel) {
             subscription.expires_at = expires_at;
             subscription.info = token.info;
+            subscription.renewal.forget_question();
             told = told.filter(|_| subscription.renewal == Renewal::Client);
             subscription.token = Some(Box::new(fingerprint));
             // The token opens it now, whatever did before.

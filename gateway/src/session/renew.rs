@@ -71,6 +71,16 @@ impl Session {
         });
     }
 
+    /// Whether a hook is being asked about the connection, or about a subscription.
+    pub(super) fn waits_for_renewal(&self, channel: Option<&ChannelName>) -> bool {
+        let State::Live(live) = &self.state else { return false };
+        let renewal = match channel {
+            None => Some(live.renewal),
+            Some(channel) => live.subscriptions.get(channel).map(|subscription| subscription.renewal),
+        };
+        renewal == Some(Renewal::Asked)
+    }
+
     pub(super) fn renew_connection(&mut self, answer: Renewed) -> Flow {
         let (now, again) = (self.shared.unix_s(), self.again());
         let State::Live(live) = &mut self.state else { return Flow::Continue };

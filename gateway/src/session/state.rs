@@ -153,6 +153,13 @@ impl FromIterator<(ChannelName, Subscription)> for Subscriptions {
 }
 
 impl Renewal {
+    /// It goes on by other means: what a hook answers to a question under way is not waited for.
+    pub(super) fn forget_question(&mut self) {
+        if *self == Self::Asked {
+            *self = Self::Hook;
+        }
+    }
+
     /// How long after the expiry something happens: a client has its grace, a hook is asked at once. None while
     /// it is asked.
     pub(super) fn patience(self, grace: Duration) -> Option<Duration> {

@@ -178,7 +178,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let provider = match &config.otlp_endpoint {
-        Some(endpoint) => Some(provider(endpoint, config.sample_ratio, service_name, node)?),
+        Some(endpoint) => Some(provider(endpoint.expose(), config.sample_ratio, service_name, node)?),
         None => None,
     };
     let spans = provider.as_ref().map(|provider| {

@@ -148,6 +148,7 @@ conversations! {
     batch
     capabilities
     capabilities_lesser
+    capabilities_override
     connect
     delta
     exclude_publisher

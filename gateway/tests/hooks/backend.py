@@ -7,6 +7,7 @@ How it answers is a plan: one of these keys.
     {"status": 500}      this HTTP status, or UNKNOWN over gRPC; 503 is UNAVAILABLE
     {"raw": "..."}       these bytes in the place of an answer
     {"bytes": 2000000}   a good answer of about this size
+    {"hang_up": true}    the end of the connection
     {"drip": 5}          the beginning of an answer, then a byte each tenth of a second for so many seconds
 
 A client's own payload may hold a plan ({"plan": ...}); else it is the one that the test has set for this kind of
@@ -94,6 +95,9 @@ class Http(BaseHTTPRequestHandler):
             return self.say(plan["status"], b"{}")
         if "raw" in plan:
             return self.say(200, plan["raw"].encode())
+        if "hang_up" in plan:
+            self.close_connection = True
+            return None
         if "bytes" in plan:
             return self.say(200, json.dumps({"result": {"data": "x" * plan["bytes"]}}).encode())
         if "drip" in plan:

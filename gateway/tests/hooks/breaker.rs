@@ -14,11 +14,16 @@ const KEYS: &str = "breaker_failures = 3\nbreaker_pause = \"1s\"\ntimeout = \"50
 async fn it_opens_and_heals() {
     let backend = Backend::start();
     let gateway = gateway(&backend.http(), KEYS).await;
-    let mut socket = client(&gateway, &backend, "1").await;
+    let mut sockets = Vec::new();
+    for user in ["1", "2", "3"] {
+        sockets.push(client(&gateway, &backend, user).await);
+    }
     backend.plan("rpc", json!({ "status": 503 })).await;
     for id in 2..12 {
-        assert_eq!(rpc(&mut socket, id, json!({})).await["error"]["code"], INTERNAL);
+        let socket = &mut sockets[id as usize % 3];
+        assert_eq!(rpc(socket, id, json!({})).await["error"]["code"], INTERNAL);
     }
+    let mut socket = sockets.remove(0);
     assert_eq!(backend.seen().await.len(), 3, "then it is left alone");
     assert!((gateway.metric("fanfare_hook_open", "hook=\"app\"").await - 1.0).abs() < 0.1);
     assert!((gateway.metric("fanfare_hook_calls_total", "outcome=\"open\"").await - 7.0).abs() < 0.1);
@@ -43,9 +48,18 @@ async fn a_client_cannot_open_it_with_requests_that_the_backend_chokes_on() {
     let backend = Backend::start();
     let gateway = gateway(&backend.http(), KEYS).await;
     let mut socket = client(&gateway, &backend, "1").await;
-    let plans = [json!({ "status": 500 }), json!({ "raw": "x" }), json!({ "bytes": 2_000_000 })];
-    for (id, plan) in (2..11).zip(plans.iter().cycle()) {
+    let plans = [
+        json!({ "status": 500 }),
+        json!({ "raw": "x" }),
+        json!({ "bytes": 2_000_000 }),
+        // These may be a backend that is gone, and need more than one to say so.
+        json!({ "status": 503 }),
+        json!({ "sleep": 2 }),
+        json!({ "hang_up": true }),
+    ];
+    for (id, plan) in (2..20).zip(plans.iter().cycle()) {
         assert_eq!(rpc(&mut socket, id, json!({ "plan": plan })).await["error"]["code"], INTERNAL);
     }
-    assert!(rpc(&mut socket, 99, json!({})).await["rpc"].is_object());
+    let mut other = client(&gateway, &backend, "2").await;
+    assert!(rpc(&mut other, 99, json!({})).await["rpc"].is_object());
 }

@@ -24,6 +24,7 @@ mod grpc;
 mod hanging;
 mod headers;
 mod life;
+mod meanwhile;
 
 use backend::Backend;
 use gateway::Gateway;

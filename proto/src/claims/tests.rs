@@ -127,6 +127,9 @@ fn wrong_types_in_connection_tokens_are_refused_and_named() {
         ("info", &[r#""\udc00""#, r#"{"a":"\ud800x"}"#]),
         ("meta", &[r#"["\ud800"]"#]),
     ];
+    let long = |bytes: usize| format!(r#"{{"jti":"{}"}}"#, "x".repeat(bytes));
+    assert!(connect(&long(REVOKED_ID_BYTES_MAX)).is_ok());
+    assert_eq!(connect(&long(REVOKED_ID_BYTES_MAX + 1)), Err(ClaimsError::Claim("jti")));
     for (name, values) in table {
         for value in *values {
             let payload = format!(r#"{{"{name}":{value}}}"#);

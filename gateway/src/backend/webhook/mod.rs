@@ -92,7 +92,7 @@ impl Webhook {
     /// See [`SetupError`]. A receiver that is down is no error.
     pub fn start(config: &WebhookConfig, surroundings: &Surroundings) -> Result<Arc<Self>, SetupError> {
         let Surroundings { log, heartbeat, tasks, metrics, clock } = surroundings;
-        let url = Url::parse(&config.url).map_err(|error| SetupError::Url(error.to_string()))?;
+        let url = Url::parse(config.url.expose()).map_err(|error| SetupError::Url(error.to_string()))?;
         let call = Call { url, body: Body::None, headers: HeaderMap::new() };
         let manner = Manner {
             timeout: config.timeout,

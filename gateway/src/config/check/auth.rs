@@ -11,6 +11,7 @@ use crate::config::raw::{RawClient, RawIssuer, RawSubscriptionToken, RawToken};
 use crate::config::secret::Secret;
 use crate::config::section::auth::{Algorithm, Family, IssuerConfig, JwksConfig, KeyFile, PreviousSecret};
 use crate::config::section::{AuthConfig, TokenConfig};
+use crate::config::web_url::WebUrl;
 
 /// Shorter secrets can be guessed offline from one token (RFC 7518, 3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -22,7 +23,7 @@ struct Keys {
     hmac_secret: Option<Secret>,
     previous: (Option<Secret>, Option<Moment>),
     public_keys: Vec<KeyFile>,
-    jwks_url: Option<String>,
+    jwks_url: Option<WebUrl>,
     allow_http: bool,
     allow_private_addresses: bool,
     ca_file: Option<String>,
@@ -39,6 +40,7 @@ impl Checker<'_> {
         let token = self.token(token);
         let subscription_token = self.subscription_token(subscription, &token);
         let issuers = self.issuers(issuers);
+        self.users_are_apart(&token, &issuers);
         self.somebody_can_connect(&token, &issuers, client);
         AuthConfig { token, subscription_token, issuers }
     }
@@ -123,6 +125,21 @@ impl Checker<'_> {
         issuers
     }
 
+    /// One issuer's "42" must not be another's by chance.
+    fn users_are_apart(&mut self, token: &TokenConfig, issuers: &[IssuerConfig]) {
+        let plain: Vec<_> = (0..).zip(issuers).filter(|(_, issuer)| issuer.token.user_prefix.is_none()).collect();
+        if plain.len() + usize::from(token.has_keys()) < 2 {
+            return;
+        }
+        for (index, issuer) in plain {
+            let text = format!(
+                "is not set, so its user \"42\" is the same as that of other issuers: set \"{}:\", say, if they are not",
+                issuer.name
+            );
+            self.warn(&format!("auth.issuer[{index}].user_prefix"), text);
+        }
+    }
+
     fn issuer(&mut self, path: &str, raw: RawIssuer) -> IssuerConfig {
         for (key, missing) in [("name", raw.name.is_none()), ("issuer", raw.issuer.is_none())] {
             let at = format!("{path}.{key}");
@@ -167,7 +184,7 @@ impl Checker<'_> {
         }
         let hmac_previous = self.previous(path, keys.hmac_secret.is_some(), keys.previous);
         let jwks = keys.jwks_url.map(|url| {
-            self.jwks_url(path, &url, keys.allow_http, &rest.algorithms);
+            self.jwks_url(path, url.expose(), keys.allow_http, &rest.algorithms);
             JwksConfig {
                 url,
                 allow_http: keys.allow_http,

@@ -8,6 +8,7 @@ use crate::config::secret::Secret;
 use crate::config::section::auth::{Algorithm, ClaimPath, KeyFile};
 use crate::config::settings::Reader;
 use crate::config::value::Value;
+use crate::config::web_url::WebUrl;
 
 section! {
     /// Whose connection tokens are good.
@@ -26,7 +27,7 @@ section! {
         /// tokens call the key (`kid`) "2026-11=app.pem". A token that names no key is tried with 8 at most.
         public_keys: Vec<KeyFile>, default "[]";
         /// Where the issuer publishes its keys, a JWK set. Nothing of a token is ever put into it.
-        jwks_url: String, example "https://auth.example.com/.well-known/jwks.json";
+        jwks_url: WebUrl, example "https://auth.example.com/.well-known/jwks.json";
         /// `jwks_url` may be http://. Whoever is on the way can then make tokens: for tests.
         jwks_allow_http: bool, default "false";
         /// `jwks_url` may lead into a private network.
@@ -59,7 +60,7 @@ section! {
         /// As `auth.token.public_keys`.
         public_keys: Vec<KeyFile>, default "[]";
         /// As `auth.token.jwks_url`.
-        jwks_url: String, example "https://auth.example.com/.well-known/jwks.json";
+        jwks_url: WebUrl, example "https://auth.example.com/.well-known/jwks.json";
         /// As `auth.token.jwks_allow_http`.
         jwks_allow_http: bool, default "false";
         /// As `auth.token.jwks_allow_private_addresses`.
@@ -96,7 +97,7 @@ section! {
         /// As `auth.token.public_keys`.
         public_keys: Vec<KeyFile>, default "[]";
         /// As `auth.token.jwks_url`.
-        jwks_url: String, example "https://staff.example.com/.well-known/jwks.json";
+        jwks_url: WebUrl, example "https://staff.example.com/.well-known/jwks.json";
         /// As `auth.token.jwks_allow_http`.
         jwks_allow_http: bool, default "false";
         /// As `auth.token.jwks_allow_private_addresses`.

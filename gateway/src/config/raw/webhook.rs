@@ -8,6 +8,7 @@ use crate::config::manual::{Key, Section, Unset, show};
 use crate::config::secret::Secret;
 use crate::config::settings::Reader;
 use crate::config::value::Value;
+use crate::config::web_url::WebUrl;
 
 section! {
     /// Events that the application's backend is told, by signed POSTs of batches: each at least once, and in
@@ -15,7 +16,7 @@ section! {
     /// and what is promised.
     RawWebhook at "webhook" {
         /// Where batches are posted. Unset: there are no events, and nothing of this costs anything.
-        url: String, example "https://example.com/fanfare/events";
+        url: WebUrl, example "https://example.com/fanfare/events";
         /// What batches are signed with; 32 random bytes or more. Needed where `url` is set.
         secret: Secret, example "change-me";
         /// What is told. By all nodes together: "channel_occupied" and "channel_vacated" (it has a

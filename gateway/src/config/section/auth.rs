@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::secret::Secret;
+use crate::config::web_url::WebUrl;
 
 /// Whose tokens are good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub struct KeyFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksConfig {
     /// Where it is: an absolute URL. Nothing of a token ever gets into it.
-    pub url: String,
+    pub url: WebUrl,
     /// `http://` will do.
     pub allow_http: bool,
     /// Addresses of private networks will do.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use fanfare_proto::hook::event::Name;
 
 use crate::config::secret::Secret;
+use crate::config::web_url::WebUrl;
 
 /// Where events go, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfig {
     /// `http://` or `https://`, without a password.
-    pub url: String,
+    pub url: WebUrl,
     /// Signs each batch.
     pub secret: Secret,
     /// What is told.

@@ -34,7 +34,7 @@ fn every_key_about_tokens_is_read() {
     let key = |path: &str, kid: Option<&str>| KeyFile { path: path.to_owned(), kid: kid.map(str::to_owned) };
     assert_eq!(token.public_keys, [key("a.pem", None), key("b.pem", Some("k1")), key("c=d.pem", None)]);
     let jwks = token.jwks.as_ref().unwrap();
-    assert_eq!((jwks.url.as_str(), jwks.allow_http), ("https://a.example/jwks.json", false));
+    assert_eq!((jwks.url.expose(), jwks.allow_http), ("https://a.example/jwks.json", false));
     assert!(jwks.allow_private_addresses);
     assert_eq!(
         (token.leeway, token.user_id_claim.names()),
@@ -138,6 +138,33 @@ fn wrong_things_about_tokens() {
     ];
     for (file, expected) in cases {
         assert_eq!(problems(&file, &[]), [expected], "{file}");
+    }
+}
+
+#[test]
+fn issuers_whose_users_may_be_mixed_up_are_told_of() {
+    let issuer = |name: &str, more: &str| {
+        format!("[[auth.issuer]]\nname = \"{name}\"\nissuer = \"{name}\"\nhmac_secret = \"{SECRET}\"\n{more}\n")
+    };
+    let alone = issuer("a", "");
+    let mixed = |index: usize, name: &str| {
+        format!(
+            "auth.issuer[{index}].user_prefix: is not set, so its user \"42\" is the same as that of other issuers: set \
+             \"{name}:\", say, if they are not"
+        )
+    };
+    let token = format!("auth.token.hmac_secret = \"{SECRET}\"\n");
+    let prefix = "user_prefix = \"b:\"";
+    for (file, expected) in [
+        (alone.clone(), vec![]),
+        (format!("{token}{alone}"), vec![mixed(0, "a")]),
+        (format!("{token}{}", issuer("b", prefix)), vec![]),
+        (format!("{alone}{}", issuer("b", prefix)), vec![]),
+        (format!("{alone}{}", issuer("b", "")), vec![mixed(0, "a"), mixed(1, "b")]),
+    ] {
+        let warnings = serve_warnings(&file, &[]);
+        let told: Vec<_> = warnings.iter().filter(|warning| warning.contains("user_prefix")).collect();
+        assert_eq!(told, expected.iter().collect::<Vec<_>>(), "{file}");
     }
 }
 

@@ -8,6 +8,7 @@ use fanfare_proto::hook::event::Name;
 use super::{SECRET, good, problems};
 use crate::config::secret::Secret;
 use crate::config::section::WebhookConfig;
+use crate::config::web_url::WebUrl;
 
 /// A webhook with these further keys.
 fn with(keys: &str) -> String {
@@ -17,7 +18,7 @@ fn with(keys: &str) -> String {
 #[test]
 fn a_url_and_a_secret_are_enough() {
     let expected = WebhookConfig {
-        url: "http://backend/events".into(),
+        url: WebUrl::new("http://backend/events"),
         secret: Secret::new(SECRET),
         events: BTreeSet::from([
             Name::ChannelOccupied,
@@ -46,7 +47,7 @@ fn lists_name_what_there_is() {
     assert_eq!(webhook.events, BTreeSet::from([Name::ClientConnected]));
     assert_eq!(webhook.namespaces, Some(BTreeSet::from(["chat".to_owned(), "default".to_owned()])));
     for (keys, said) in [
-        ("events = [\"channel_ocupied\"]", "the name of an event such as \"channel_occupied\""),
+        ("events = [\"channel_full\"]", "the name of an event such as \"channel_occupied\""),
         // Always told: nobody asks for it, and nobody can do without.
         ("events = [\"events_lost\"]", "the name of an event such as \"channel_occupied\""),
         ("events = []", "nothing would be posted"),

@@ -19,7 +19,7 @@ use super::client::Client;
 use super::drive::{Connection, Ended};
 use crate::codec::Codec;
 use crate::limit::Admitted;
-use crate::model::{ByteSize, ClientAddress, Token, TransportHeaders};
+use crate::model::{Address, ByteSize, ClientAddress, Token, TransportHeaders};
 use crate::session::{self, Session};
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -85,7 +85,8 @@ pub async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Res
     let tasks = door.tasks.clone();
     let metrics = Arc::clone(door.shared.node.metrics());
     // Boxed, as all that is needed for a moment only: an idle connection keeps its task's largest state.
-    let opening = Box::pin(open(door, upgrade, codec, token, headers));
+    let from = client.map(|ClientAddress(address)| address.into());
+    let opening = Box::pin(open(door, upgrade, codec, token, (from, headers)));
     tasks.spawn("connection", async move {
         let Some(mut connection) = opening.await else { return };
         let open = Open::count(metrics, admitted);
@@ -103,11 +104,11 @@ async fn open(
     upgrade: Upgrade,
     codec: Arc<dyn Codec>,
     token: Token,
-    headers: TransportHeaders,
+    (from, headers): (Option<Address>, TransportHeaders),
 ) -> Option<Connection<WebSocket, Client>> {
     let (link, pipe) = upgrade.link(door.sizes).await?;
     let (session, reader) = Session::new(Arc::clone(&door.shared), codec.clone(), token, pipe);
-    Some(Connection::new(link, Client::new(codec, session.with_headers(headers)), reader))
+    Some(Connection::new(link, Client::new(codec, session.brought_by(from, headers)), reader))
 }
 
 /// Counts a socket as open for as long as it lives, however its task ends.
