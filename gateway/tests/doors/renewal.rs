@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::certificate::Pair;
-use crate::gateway::{DEADLINE, Gateway};
+use crate::gateway::Gateway;
 use crate::tls::Client;
 
 #[tokio::test]
@@ -46,11 +46,5 @@ async fn a_new_pair_is_shown_a_bad_one_is_not_and_connections_stay() {
 }
 
 async fn reloads(gateway: &Gateway, outcome: &str, count: f64) {
-    let labels = format!("outcome=\"{outcome}\"");
-    let counted = async {
-        while gateway.metric("fanfare_certificate_reloads_total", &labels).await < count {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, counted).await.unwrap_or_else(|_| panic!("{outcome}: {}", gateway.log()));
+    gateway.counts("fanfare_certificate_reloads_total", &format!("outcome=\"{outcome}\""), count).await;
 }

@@ -182,6 +182,17 @@ impl Gateway {
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    /// Waits until a metric, as [`Self::metric`] has it, has come to so many.
+    pub async fn counts(&self, name: &str, labels: &str, count: f64) {
+        let counted = async {
+            while self.metric(name, labels).await < count {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let come = tokio::time::timeout(DEADLINE, counted).await;
+        assert!(come.is_ok(), "{name} {labels} does not come to {count}\n{}", self.log());
+    }
+
     /// Resident memory, in bytes.
     pub fn resident_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
