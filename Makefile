@@ -9,7 +9,9 @@ MINUTES ?= 30
 # Options for the measuring programs, e.g. BENCH="--runs 3".
 BENCH ?=
 
-.PHONY: help run test soak instructions bench bench-quick bench-million bench-build check compose-check docs up down clean
+SECONDS ?= 60
+
+.PHONY: help run test fuzz soak instructions bench bench-quick bench-million bench-build check compose-check docs up down clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +38,9 @@ bench-million: bench-build ## As many connections as this machine holds; as root
 
 bench-build:
 	cargo build --release --locked -p fanfare-gateway -p fanfare-bench
+
+fuzz: ## Bytes by chance for all that others write: SECONDS=n for each (60), TARGETS="token claims" for some
+	deploy/check/fuzz $(SECONDS) $(TARGETS)
 
 instructions: ## Hot paths counted against their record, a part of test; RECORD=1 takes new counts
 	deploy/check/instructions $(if $(RECORD),--record)

@@ -1,7 +1,8 @@
-//! Ctrl-C and SIGTERM: whatever was started ends with us. Servers are in process groups of their own, so that their
+//! Ctrl-C, SIGTERM and a terminal that closes: whatever was started ends with us. Servers are in process groups of their own, so that their
 //! CPU can be told from ours; a terminal does not reach them there.
 
 use std::fs;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,19 +25,21 @@ static CLEANUP: Mutex<Vec<Cleanup>> = Mutex::new(Vec::new());
 /// From now on a signal ends all children, cleans up and exits.
 pub fn watch() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut hang_up) = {
         let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
     };
     let wait = move || {
         runtime.block_on(async {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
         });
         PENDING.store(true, Ordering::SeqCst);
-        println!("interrupted: ending what was started");
+        // Not to standard output, where outcomes are; the terminal may be gone.
+        let _ = writeln!(std::io::stderr(), "interrupted: ending what was started");
         end_children();
         for cleanup in CLEANUP.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default() {
             cleanup();

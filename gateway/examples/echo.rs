@@ -12,7 +12,7 @@ use axum::routing::get;
 use fanfare_gateway::hub::Outbox;
 use fanfare_gateway::model::wire::Frame;
 use fanfare_gateway::model::{ByteSize, Directive};
-use fanfare_gateway::server::{Bound, Gate, listener};
+use fanfare_gateway::server::{Bound, Entrance, Gate, listener};
 use fanfare_gateway::session::Flow;
 use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
@@ -76,6 +76,7 @@ async fn main() -> anyhow::Result<()> {
         header_max: ByteSize::kib(16),
         life_max: listener::LIFE_MAX,
         grace: listener::GRACE,
+        entrance: Entrance::plain(),
     };
     let stop = tasks.stop();
     Bound::bind(address)?.serve(router, gate, tasks, stop).await;

@@ -7,6 +7,7 @@
 // ---- floor 7: roof
 pub mod app;
 pub mod cli;
+pub mod fuzz;
 // ---- floor 6: doors house
 pub mod server;
 // ---- floor 5: edge
@@ -19,10 +20,12 @@ pub mod session;
 pub mod node;
 // ---- floor 2: services, none knows another
 pub mod auth;
+pub mod backend;
 pub mod broker;
 pub mod channel;
 pub mod codec;
 pub mod hub;
+pub mod limit;
 pub mod presence;
 // ---- floor 1: ground, from right to left
 pub mod config;

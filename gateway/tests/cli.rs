@@ -92,7 +92,7 @@ fn exit_codes() {
     let bad = bad.path().to_str().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nobody = format!("http://{free}/ready");
-    let cases: [(&[&str], i32); 19] = [
+    let cases: [(&[&str], i32); 23] = [
         (&["--help"], 0),
         (&["--version"], 0),
         (&["version"], 0),
@@ -107,6 +107,10 @@ fn exit_codes() {
         (&["token", "--user", "42", "--channel", "a", "--channels", "b"], 2),
         (&["token", "--user", "42", "--secret", ""], 2),
         (&["token", "--user", "42"], 78),
+        (&["check-token"], 2),
+        (&["check-token", "--channel", "a", "x"], 2),
+        (&["check-token", "-c", bad, "x"], 78),
+        (&["check-config", "-c", "no-such-file.toml"], 78),
         (&["check-config", "-c", bad], 78),
         (&["print-config", "-c", bad], 78),
         (&["serve", "-c", "no-such-file.toml"], 78),
@@ -235,6 +239,127 @@ fn a_subscription_token_is_made_as_configured() {
     assert!(decode(out.trim_end(), SECRET, jsonwebtoken::Algorithm::HS512).is_ok());
 }
 
+/// What `check-token` says of a token: exit code, what it found, why it refuses.
+fn checked(config: &str, args: &[&str], token: &str) -> (Option<i32>, String, String) {
+    let file = file(config);
+    let mut check = gateway(&["check-token", "-c", file.path().to_str().unwrap()]);
+    outcome(check.args(args).arg(token))
+}
+
+/// A token of these claims.
+fn signed(claims: &Value, algorithm: jsonwebtoken::Algorithm, secret: &str) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::new(algorithm), claims, &key).unwrap()
+}
+
+const HS256: jsonwebtoken::Algorithm = jsonwebtoken::Algorithm::HS256;
+
+#[test]
+fn check_token_tells_what_a_good_one_opens() {
+    let config = format!("[auth.token]\nhmac_secret = \"{SECRET}\"\n");
+    let token = signed(&json!({"sub": "42", "channels": ["news"], "exp": 4_102_444_800_i64}), HS256, SECRET);
+    let (code, out, err) = checked(&config, &[], &token);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for line in [
+        "header       algorithm \"HS256\", no key named\n",
+        "issuer       not named\n",
+        "keys of      [auth.token]\n",
+        "user         \"42\"\n",
+        "channels     \"news\"\n",
+        "exp          2100-01-01T00:00:00Z, in ",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert!(out.ends_with("\ngood\n"), "{out}");
+    assert!(!out.contains(SECRET), "{out}");
+
+    let caps = json!([{"channels": ["chat:*"], "match": "wildcard", "allow": ["sub", "pub"]}, {"channels": ["x"], "allow": []}]);
+    let (code, out, _) = checked(&config, &[], &signed(&json!({"sub": "42", "caps": caps}), HS256, SECRET));
+    assert_eq!(code, Some(0));
+    let lines = "capability   \"chat:*\": subscribe, publish\ncapability   \"x\": nothing\n";
+    assert!(out.contains(lines), "{out}");
+
+    let token = signed(&json!({"sub": "42", "channel": "$news"}), HS256, SECRET);
+    let (code, out, _) = checked(&config, &["--subscription", "--channel", "$news"], &token);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("channel      \"$news\"\n") && out.contains("client       any of the user's\n"), "{out}");
+}
+
+#[test]
+fn check_token_reads_the_standard_input() {
+    use std::process::Stdio;
+    let config = file(&format!("[auth.token]\nhmac_secret = \"{SECRET}\"\n"));
+    let mut check = gateway(&["check-token", "-c", config.path().to_str().unwrap(), "-"]);
+    let mut child = check.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let token = signed(&json!({"sub": "42"}), HS256, SECRET);
+    child.stdin.take().unwrap().write_all(format!("{token}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn check_token_says_why_it_is_refused() {
+    let config = format!("[auth.token]\nhmac_secret = \"{SECRET}\"\naudience = \"fanfare\"\n");
+    let good = json!({"sub": "42", "aud": "fanfare"});
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        signed(&claims, HS256, SECRET)
+    };
+    let as_signed = signed(&good, HS256, SECRET);
+    let cases: [(&[&str], String, &str); 20] = [
+        (&[], with("exp", json!(1)), "it expired (exp) at 1970-01-01T00:00:01Z, "),
+        (&[], with("nbf", json!(4_102_444_800_i64)), "it is not valid before (nbf) 2100-01-01T00:00:00Z, in "),
+        (&[], with("iat", json!(4_102_444_800_i64)), "it was made in the future (iat), 2100-01-01T00:00:00Z, in "),
+        (&[], with("expire_at", json!(1)), "what it opens is over (expire_at) already"),
+        (
+            &[],
+            with("exp", json!("1")),
+            "the claim \"exp\" has a wrong type or value: it must be a number of seconds since 1970",
+        ),
+        (&[], with("sub", json!(42)), "it must be a text without control characters; a number is none: write \"42\""),
+        (&[], with("jti", json!("x".repeat(513))), "it must be a text of at most 512 bytes"),
+        (&[], with("caps", json!([{"channels": ["*"], "allow": ["read"]}])), "allow (a list of sub, pub, prs, hst)"),
+        (&[], with("aud", json!("somebody")), "its aud does not name auth.token.audience"),
+        (&[], with("channel", json!("$news")), "a connection token must not have a claim \"channel\""),
+        (&[], with("channels", json!(["nobody:x"])), "is in a namespace that is not configured (102)"),
+        (&[], signed(&good, HS256, "another secret of 32 bytes or more"), "no key of [auth.token] has signed it"),
+        (
+            &[],
+            signed(&good, jsonwebtoken::Algorithm::HS512, SECRET),
+            "its algorithm is \"HS512\", and auth.token.algorithms allows HS256",
+        ),
+        (&[], format!("{as_signed} "), "there is white space in it"),
+        (&[], format!("{as_signed}="), "it is padded with ="),
+        (&[], format!("{as_signed}.a.b"), "it has five parts, so it is encrypted"),
+        (&[], "abc".to_owned(), "it has not three parts with dots between, but 1"),
+        (&["--user", "43"], as_signed.clone(), "it is about another user than \"43\" (3500)"),
+        (&["--subscription"], as_signed.clone(), "the claim \"channel\" is missing"),
+        (
+            &["--subscription", "--channel", "$chat"],
+            with("channel", json!("$news")),
+            "it is for another channel than \"$chat\" (3500)",
+        ),
+    ];
+    for (args, token, why) in cases {
+        let (code, out, err) = checked(&config, args, &token);
+        assert_eq!(code, Some(1), "{why}: {out}{err}");
+        assert!(err.starts_with("error: the token is refused: ") && err.contains(why), "{why}: {err}");
+        assert!(out.starts_with("token        ") && !out.contains("good"), "{why}: {out}");
+        assert!(!format!("{out}{err}").contains(SECRET), "{out}{err}");
+    }
+}
+
+#[test]
+fn a_key_that_is_no_good_is_a_bad_configuration() {
+    let config = file("[auth.token]\nalgorithms = [\"RS256\"]\npublic_keys = [\"no-such-file.pem\"]\n");
+    for command in ["check-config", "serve"] {
+        let (code, _, err) = outcome(&mut gateway(&[command, "-c", config.path().to_str().unwrap()]));
+        assert_eq!(code, Some(78), "{err}");
+        assert!(err.contains("auth.token.public_keys: no-such-file.pem cannot be read"), "{err}");
+    }
+}
+
 /// A server that answers one request with the given text and tells its first line.
 fn answer_once(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -275,7 +400,7 @@ fn health_tells_what_the_gateway_answers() {
 #[test]
 fn help_names_every_command_and_shows_examples() {
     let (_, out, _) = outcome(&mut gateway(&["--help"]));
-    for command in ["dev", "serve", "token", "check-config", "print-config", "health", "version"] {
+    for command in ["dev", "serve", "token", "check-token", "check-config", "print-config", "health", "version"] {
         assert!(out.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}: {out}");
         let (code, help, _) = outcome(&mut gateway(&[command, "--help"]));
         assert_eq!(code, Some(0));

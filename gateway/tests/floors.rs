@@ -30,12 +30,12 @@ enum Floor {
 const GATEWAY: House = House {
     floors: &[
         Floor::Stair(&["model", "config", "telemetry", "task", "redis_link", "outbound"]),
-        Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "codec"]),
+        Floor::Flat(&["hub", "broker", "presence", "channel", "auth", "backend", "limit", "codec"]),
         Floor::Flat(&["node"]),
         Floor::Flat(&["session", "api"]),
         Floor::Flat(&["transport", "door"]),
         Floor::Flat(&["server"]),
-        Floor::Stair(&["app", "cli"]),
+        Floor::Stair(&["app", "cli", "fuzz"]),
     ],
 };
 
@@ -46,6 +46,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("deadpool_redis", &["redis_link"]),
     // One way of calling others.
     ("reqwest", &["outbound"]),
+    ("tonic", &["backend"]),
     // HTTP ends at the edge.
     ("axum", &["server", "transport", "door"]),
     ("hyper", &["server", "transport", "door"]),
@@ -53,6 +54,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("http_body_util", &["server", "transport", "door"]),
     ("tower", &["server", "transport", "door"]),
     ("tokio_tungstenite", &["transport"]),
+    ("rustls", &["server", "transport"]),
+    ("tokio_rustls", &["server", "transport"]),
     // Tokens are one module's business.
     ("jsonwebtoken", &["auth"]),
     // A chain of causes as text is for people at a terminal.
@@ -67,9 +70,12 @@ const STONE: &[(&str, &[&str])] = &[
     ("centrifuge", &["codec"]),
     // Orders between nodes are everybody's who gives them.
     ("envelope", &["broker", "presence", "node", "api"]),
-    ("keys", &["broker", "presence"]),
+    ("keys", &["broker", "presence", "limit", "backend"]),
     ("rules", &["broker"]),
-    ("script", &["broker", "presence"]),
+    // `config` bounds what is kept there.
+    ("script", &["broker", "presence", "limit", "backend", "config"]),
+    // `config` reads names of events.
+    ("hook", &["backend", "config"]),
     ("api", &["door"]),
     ("claims", &["auth"]),
 ];

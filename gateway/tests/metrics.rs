@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use fanfare_gateway::telemetry::Metrics;
-use fanfare_gateway::telemetry::metrics::{Cause, CauseLabel, CodeLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel};
+use fanfare_gateway::telemetry::metrics::{
+    Cause, CauseLabel, CodeLabel, HookLabel, HookNameLabel, LimitLabel, OutcomeLabel, ReasonLabel, Road, RoadLabel,
+};
 
 #[test]
 fn the_page_lists_every_metric_and_no_other() {
@@ -16,7 +18,16 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics.broker_dropped.get_or_create(&ReasonLabel { reason: "intake_full" }).inc();
     metrics.recoveries.get_or_create(&OutcomeLabel { outcome: "recovered" }).inc();
     metrics.heals.get_or_create(&OutcomeLabel { outcome: "healed" }).inc();
+    metrics.jwks_fetches.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
     metrics.history_reads.get_or_create(&CauseLabel { cause: Cause::open }).inc();
+    metrics.limited.get_or_create(&LimitLabel { limit: "channels" }).inc();
+    metrics.refused_connections.get_or_create(&ReasonLabel { reason: "tls" }).inc();
+    metrics.certificate_reloads.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
+    let hook = String::from("app");
+    metrics.hook_calls.get_or_create(&HookLabel { hook: hook.clone(), kind: "rpc", outcome: "ok" }).inc();
+    metrics.hook_open.get_or_create(&HookNameLabel { hook }).set(1);
+    metrics.webhook_requests.get_or_create(&OutcomeLabel { outcome: "ok" }).inc();
+    metrics.webhook_lost.get_or_create(&ReasonLabel { reason: "queue_full" }).inc();
     metrics.count_disconnect(3008);
     let text = metrics.encode().unwrap();
     let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();

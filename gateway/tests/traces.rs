@@ -9,6 +9,7 @@ mod collector;
 
 use collector::{collector, hex, text};
 use fanfare_gateway::config::section::{LogFormat, TelemetryConfig};
+use fanfare_gateway::config::web_url::WebUrl;
 use fanfare_gateway::model::NodeId;
 use fanfare_gateway::telemetry::{propagate, tracing};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -23,7 +24,7 @@ async fn a_publication_can_be_followed_from_the_backend_to_every_node() {
     let config = TelemetryConfig {
         log_level: "off".to_owned(),
         log_format: LogFormat::Text,
-        otlp_endpoint: Some(endpoint),
+        otlp_endpoint: Some(WebUrl::new(endpoint)),
         sample_ratio: 0.0,
     };
     let node = NodeId::random();

@@ -10,6 +10,9 @@
 //! where any JSON is allowed (`info`, `data`, `meta`) `null` says the same as leaving the claim out.
 //! Unknown claims are ignored. `docs/protocol/tokens.md` is the table for application authors.
 
+mod capability;
+mod place;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,10 +26,14 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::data::normalise_json;
+use crate::limits::REVOKED_ID_BYTES_MAX;
+
+pub use capability::{Action, Capability, Matching};
+pub use place::{issuer, user_at};
 
 /// The latest moment that a claim may name: the end of the year 9999, in seconds since 1970. A larger
 /// number is most often a time in milliseconds, which would make a token that never expires.
-pub const SECONDS_MAX: i64 = 253_402_300_799;
+pub const SECONDS_MAX: i64 = crate::limits::UNIX_SECONDS_MAX;
 
 /// Why claims were refused. The application's fault. Names claims, never their values: these may be
 /// personal, and errors are logged.
@@ -41,6 +48,9 @@ pub enum ClaimsError {
     /// A required claim is missing or empty.
     #[error("the claim \"{0}\" is missing")]
     Missing(&'static str),
+    /// The claim that was configured to name the user is no text, or not where it should be.
+    #[error("the claim that user_id_claim names is not a text")]
+    User,
     /// A connection token with a `channel`: somebody mixed up the two kinds.
     #[error("a connection token must not have a claim \"channel\"")]
     ChannelInConnectionToken,
@@ -57,7 +67,7 @@ pub struct Registered {
     pub nbf: Option<i64>,
     /// When it was made: seconds since 1970.
     pub iat: Option<i64>,
-    /// The token's own id; empty if none.
+    /// The token's own id, at most [`REVOKED_ID_BYTES_MAX`]; empty if none.
     pub jti: String,
     /// Whom it is for; a single name is a list of one.
     pub aud: Vec<String>,
@@ -81,6 +91,8 @@ pub struct ConnectClaims {
     pub channels: Vec<String>,
     /// Server-side subscriptions with options; win over `channels`.
     pub subs: BTreeMap<String, SubscriptionOptions>,
+    /// What may be done on which channels, in the order in which they count.
+    pub caps: Vec<Capability>,
 }
 
 /// What a connection token says of one server-side subscription.
@@ -141,6 +153,7 @@ impl ConnectClaims {
             meta: payload_claim(("meta", raw.meta), ("", None))?,
             channels: claim("channels", raw.channels)?.unwrap_or_default(),
             subs: raw.subs()?,
+            caps: capability::read(raw.caps)?,
         })
     }
 }
@@ -209,16 +222,18 @@ struct RawClaims<'a> {
     client: Option<&'a RawValue>,
     #[serde(borrow, rename = "override", default, deserialize_with = "present")]
     overrides: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    caps: Option<&'a RawValue>,
 }
 
 impl RawClaims<'_> {
     fn registered(&self) -> Result<Registered, ClaimsError> {
         Ok(Registered {
-            sub: claim("sub", self.sub)?.unwrap_or_default(),
+            sub: claim("sub", self.sub)?.map(user).transpose()?.unwrap_or_default(),
             exp: claim("exp", self.exp)?.map(NumericDate::rounded_down),
             nbf: claim("nbf", self.nbf)?.map(NumericDate::rounded_up),
             iat: claim("iat", self.iat)?.map(NumericDate::rounded_down),
-            jti: claim("jti", self.jti)?.unwrap_or_default(),
+            jti: claim("jti", self.jti)?.map(id).transpose()?.unwrap_or_default(),
             aud: claim("aud", self.aud)?.map(|Audience(names)| names).unwrap_or_default(),
             iss: claim("iss", self.iss)?,
         })
@@ -292,6 +307,20 @@ fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, ClaimsError> {
 /// Reads one claim, if it is there.
 fn claim<'a, T: Deserialize<'a>>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Option<T>, ClaimsError> {
     raw.map(|raw| serde_json::from_str(raw.get()).map_err(|_| ClaimsError::Claim(name))).transpose()
+}
+
+/// A user's id goes into channel names and logs: it may be anything that can be written on a line.
+fn user(id: String) -> Result<String, ClaimsError> {
+    if has_control_characters(&id) { Err(ClaimsError::Claim("sub")) } else { Ok(id) }
+}
+
+/// A token's own id: what is longer could not be revoked.
+fn id(id: String) -> Result<String, ClaimsError> {
+    if id.len() > REVOKED_ID_BYTES_MAX { Err(ClaimsError::Claim("jti")) } else { Ok(id) }
+}
+
+fn has_control_characters(id: &str) -> bool {
+    id.chars().any(char::is_control)
 }
 
 /// Reads a payload that comes as JSON or, with the `b64` name, as JSON in base64. Base64 wins unless

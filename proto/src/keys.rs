@@ -110,6 +110,16 @@ impl Keys {
         format!("{}:holder:{holder}:reaped", self.prefix)
     }
 
+    /// String with a TTL: when a user's bucket of this kind of command will be full again
+    /// ([`crate::script::RATE`]).
+    #[must_use]
+    pub fn rate(&self, kind: &str, user: &str) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + kind.len() + user.len() + 9);
+        let _ = write!(name, "{}:rate:{kind}:", self.prefix);
+        push_tag(&mut name, user);
+        name
+    }
+
     fn of_channel(&self, kind: &str, channel: &str) -> String {
         let mut name = String::with_capacity(self.prefix.len() + kind.len() + channel.len() + 4);
         let _ = write!(name, "{}:{kind}:", self.prefix);
@@ -159,10 +169,40 @@ impl Keys {
         format!("{}:node:{node}:channels:next", self.prefix)
     }
 
+    /// What stands in a shard of the events for the application ([`crate::script::events`]): `log`, `held` and so on.
+    #[must_use]
+    pub fn events(&self, shard: usize, what: &str) -> String {
+        format!("{}:events:{{{shard}}}:{what}", self.prefix)
+    }
+
     /// String: the channel rules that direct publishers keep to ([`crate::rules`]).
     #[must_use]
     pub fn rules(&self) -> String {
         format!("{}:rules", self.prefix)
+    }
+
+    /// Sorted set: ids of revoked tokens, by when they may be forgotten.
+    #[must_use]
+    pub fn revoked_tokens(&self) -> String {
+        format!("{}:revoked:tokens", self.prefix)
+    }
+
+    /// Sorted set: users of whose tokens the older ones are revoked, by when that may be forgotten.
+    #[must_use]
+    pub fn revoked_users(&self) -> String {
+        format!("{}:revoked:users", self.prefix)
+    }
+
+    /// Hash: the moments before which the tokens of [`Keys::revoked_users`] must not have been made.
+    #[must_use]
+    pub fn revoked_before(&self) -> String {
+        format!("{}:revoked:before", self.prefix)
+    }
+
+    /// Sorted set: blocked users, by when their blocks end.
+    #[must_use]
+    pub fn blocked_users(&self) -> String {
+        format!("{}:blocked:users", self.prefix)
     }
 
     /// String with a TTL: the throw-away secrets that `dev` gateways share.
@@ -211,7 +251,13 @@ mod tests {
         assert_eq!(keys.node("n1"), "fanfare:node:n1");
         assert_eq!(keys.node_channels("n1"), "fanfare:node:n1:channels");
         assert_eq!(keys.node_channels_next("n1"), "fanfare:node:n1:channels:next");
+        assert_eq!(keys.rate("publishes", "u{1}"), "fanfare:rate:publishes:{u%7B1%7D}");
+        assert_eq!(keys.events(3, "log"), "fanfare:events:{3}:log");
         assert_eq!(keys.rules(), "fanfare:rules");
+        assert_eq!(keys.revoked_tokens(), "fanfare:revoked:tokens");
+        assert_eq!(keys.revoked_users(), "fanfare:revoked:users");
+        assert_eq!(keys.revoked_before(), "fanfare:revoked:before");
+        assert_eq!(keys.blocked_users(), "fanfare:blocked:users");
         assert_eq!(keys.dev_secrets(), "fanfare:dev:secrets");
     }
 

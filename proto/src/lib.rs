@@ -2,10 +2,11 @@
 //!
 //! | module | whose agreement |
 //! | --- | --- |
-//! | [`limits`], [`code`], [`name`], [`data`] | everybody's: sizes, numbers, names, what a payload may be |
+//! | [`limits`], [`code`], [`name`], [`pattern`], [`data`] | everybody's: sizes, numbers, names, what a payload may be |
 //! | [`claims`] | the application's, which signs tokens, and the gateway's |
 //! | [`centrifuge`] | clients' that speak the Centrifuge protocol v2 |
 //! | [`api`] | backends' that call the server API |
+//! | [`hook`] | the application's backend that is asked by hooks, and told of events |
 //! | [`fossil`] | clients' that agreed to get payloads as patches |
 //! | [`envelope`], [`keys`], [`rules`], [`script`] | all nodes' and workers' that meet in one Redis |
 //!
@@ -19,8 +20,10 @@ pub mod code;
 pub mod data;
 pub mod envelope;
 pub mod fossil;
+pub mod hook;
 pub mod keys;
 pub mod limits;
 pub mod name;
+pub mod pattern;
 pub mod rules;
 pub mod script;

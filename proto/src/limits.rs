@@ -59,6 +59,23 @@ pub const CLIENT_NAME_CHARS_MAX: usize = 16;
 /// Longest client version, in characters; the rest is cut.
 pub const CLIENT_VERSION_CHARS_MAX: usize = 64;
 
+/// Most entries of the claim `caps` of one token. Each command looks them through, so they must stay few.
+pub const CAPABILITIES_MAX: usize = 64;
+
+/// Most channels, and patterns of channels, in all entries of one token's `caps` together.
+pub const CAPABILITY_CHANNELS_MAX: usize = 256;
+
+/// The latest moment that anybody may name: the end of the year 9999, in seconds since 1970. A larger
+/// number is most often a time in milliseconds.
+pub const UNIX_SECONDS_MAX: i64 = 253_402_300_799;
+
+/// Longest token id or user id that can be revoked or blocked, in bytes: every node keeps all of them.
+pub const REVOKED_ID_BYTES_MAX: usize = 512;
+
+/// Most revocations of one kind (token ids, users' tokens, blocked users) at a time. Some ten megabytes
+/// on each node; those with an end make room when it comes.
+pub const REVOCATIONS_MAX: usize = 100_000;
+
 /// Longest close reason: what a WebSocket close frame has room for, in bytes (RFC 6455, 5.5).
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 

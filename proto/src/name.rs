@@ -6,6 +6,9 @@
 //! namespace = 2 or more of A-Z a-z 0-9 "-" "_"    up to the FIRST ":", after "$"
 //! ```
 //!
+//! A name that begins with `/`, perhaps after `$`, has no namespace: it belongs to the pattern that it fits
+//! ([`crate::pattern`]), and to none if it fits none.
+//!
 //! `$` marks a private channel, which needs a subscription token. Names are opaque otherwise:
 //! `dialog#1,2` and `dialog#2,1` are two channels. `{}` are allowed; who builds Redis keys escapes them
 //! ([`crate::keys`]).
@@ -55,11 +58,26 @@ pub fn is_private(name: &str) -> bool {
     name.starts_with('$')
 }
 
-/// The namespace's name; none for a channel of the default namespace.
+/// The name without the mark of a private channel, if it is a path: then a pattern governs it, and neither a
+/// namespace nor the default does.
+#[must_use]
+pub fn path(name: &str) -> Option<&str> {
+    let name = name.strip_prefix('$').unwrap_or(name);
+    name.starts_with('/').then_some(name)
+}
+
+/// The namespace's name; none for a channel of the default namespace. Says nothing of a [`path`].
 #[must_use]
 pub fn namespace(name: &str) -> Option<&str> {
     let name = name.strip_prefix('$').unwrap_or(name);
     name.split_once(':').map(|(namespace, _)| namespace)
+}
+
+/// What is a channel's own in its name: without the mark of a private one, and without its namespace.
+#[must_use]
+pub fn own_part(name: &str) -> &str {
+    let name = name.strip_prefix('$').unwrap_or(name);
+    if name.starts_with('/') { name } else { name.split_once(':').map_or(name, |(_, own)| own) }
 }
 
 /// The users that a user-limited name lists; none if the name has no `#`.
@@ -105,6 +123,13 @@ mod tests {
 
     #[test]
     fn parts() {
+        assert_eq!(path("/users/1"), Some("/users/1"));
+        assert_eq!(path("$/users/1"), Some("/users/1"));
+        assert_eq!((path("users/1"), path("$$/users"), path("chat:/x")), (None, None, None));
+        assert_eq!(
+            ["news", "$news", "chat:1:2", "$chat:1", "$/a:b"].map(own_part),
+            ["news", "news", "1:2", "1", "/a:b"]
+        );
         assert_eq!(namespace("news"), None);
         assert_eq!(namespace("chat:room"), Some("chat"));
         assert_eq!(namespace("$chat:room:1"), Some("chat"));

@@ -12,14 +12,22 @@ use serde::{Deserialize, Serialize};
 use crate::data::{self, DataError};
 use crate::limits;
 use crate::name::{self, NameError};
+use crate::pattern::Pattern;
 
-/// The version that is written. The one before is read as well: its gateways kept no history.
-pub const VERSION: u32 = 2;
+/// The newest version that is written: rules with patterns. Rules without are written as the one before, so
+/// that its readers go on.
+pub const VERSION: u32 = 3;
+
+/// The version without patterns.
+const WITHOUT_PATTERNS: u32 = 2;
+
+/// The oldest version that is read: its gateways kept no history.
+const OLDEST: u32 = 1;
 
 /// The rules of all channels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Of the JSON's shape, as it was read: [`VERSION`], or the one before.
+    /// Of the JSON's shape, as it was read: [`VERSION`], or one of the two before.
     pub version: u32,
     /// Names the content: equal hashes, equal rules. Readers compare it, they do not compute it.
     pub hash: String,
@@ -30,6 +38,9 @@ pub struct Rules {
     pub default: ChannelRules,
     /// By name. A channel whose namespace is not here does not exist.
     pub namespaces: BTreeMap<String, ChannelRules>,
+    /// For names that begin with `/`, the narrower pattern first. One that fits none does not exist.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patterns: BTreeMap<Pattern, ChannelRules>,
 }
 
 /// What holds on every channel.
@@ -137,6 +148,9 @@ pub enum RuleError {
     /// No namespace of this name.
     #[error("there is no namespace {0:?}")]
     UnknownNamespace(String),
+    /// A name that begins with `/` and fits no pattern.
+    #[error("the name begins with '/' and fits no pattern of a namespace")]
+    UnknownPattern,
     /// Over [`ChannelRules::publication_size_limit`].
     #[error("the payload has {len} bytes, the channel takes {max}")]
     TooLarge {
@@ -154,8 +168,15 @@ impl Rules {
     /// Rules of the current version, with their hash, and [`CommonRules::default`].
     #[must_use]
     pub fn new(default: ChannelRules, namespaces: BTreeMap<String, ChannelRules>) -> Self {
-        let rules = Self { version: VERSION, hash: String::new(), common: CommonRules::default(), default, namespaces };
-        rules.hashed()
+        let (version, common, patterns) = (WITHOUT_PATTERNS, CommonRules::default(), BTreeMap::new());
+        Self { version, hash: String::new(), common, default, namespaces, patterns }.hashed()
+    }
+
+    /// The same with rules for names that begin with `/`.
+    #[must_use]
+    pub fn with_patterns(self, patterns: BTreeMap<Pattern, ChannelRules>) -> Self {
+        let version = if patterns.is_empty() { WITHOUT_PATTERNS } else { VERSION };
+        Self { version, patterns, ..self }.hashed()
     }
 
     /// The same with other rules for all channels.
@@ -176,11 +197,12 @@ impl Rules {
         }
         // The version first: of another one, nothing else can be expected to fit.
         let head: Head = serde_json::from_slice(json)?;
-        if !(VERSION - 1..=VERSION).contains(&head.version) {
+        if !(OLDEST..=VERSION).contains(&head.version) {
             return Err(ReadError::Version(head.version));
         }
         let rules: Self = serde_json::from_slice(json)?;
-        let histories = std::iter::once(&rules.default).chain(rules.namespaces.values()).filter_map(|of| of.history);
+        let all = std::iter::once(&rules.default).chain(rules.namespaces.values()).chain(rules.patterns.values());
+        let histories = all.filter_map(|of| of.history);
         match histories.into_iter().find(|history| !history.is_sound()) {
             Some(history) => Err(ReadError::Senseless(history)),
             None => Ok(rules),
@@ -193,9 +215,13 @@ impl Rules {
         serde_json::to_string(self).expect("maps with text keys can always be written")
     }
 
-    /// The rules of one channel; none if its namespace does not exist.
+    /// The rules of one channel; none if its namespace, or a pattern that it fits, does not exist.
     #[must_use]
     pub fn of(&self, channel: &str) -> Option<&ChannelRules> {
+        if let Some(path) = name::path(channel) {
+            let fitting = self.patterns.iter().find(|(pattern, _)| pattern.matches(path));
+            return fitting.map(|(_, rules)| rules);
+        }
         match name::namespace(channel) {
             None => Some(&self.default),
             Some(namespace) => self.namespaces.get(namespace),
@@ -208,9 +234,10 @@ impl Rules {
     /// The first rule it breaks.
     pub fn check(&self, channel: &str, data: Bytes) -> Result<Bytes, RuleError> {
         name::check(channel)?;
-        let rules = self
-            .of(channel)
-            .ok_or_else(|| RuleError::UnknownNamespace(name::namespace(channel).unwrap_or_default().to_owned()))?;
+        let rules = self.of(channel).ok_or_else(|| match name::path(channel) {
+            Some(_) => RuleError::UnknownPattern,
+            None => RuleError::UnknownNamespace(name::namespace(channel).unwrap_or_default().to_owned()),
+        })?;
         let max = rules.publication_size_limit;
         if data.len() > max {
             return Err(RuleError::TooLarge { len: data.len(), max });
@@ -236,7 +263,10 @@ impl History {
 /// FNV-1a, 64 bits, of the content's canonical JSON: maps are sorted, fields stand in order.
 fn hash(rules: &Rules) -> String {
     let content = (&rules.common, &rules.default, &rules.namespaces);
-    let json = serde_json::to_vec(&content).expect("maps with text keys can always be written");
+    let mut json = serde_json::to_vec(&content).expect("maps with text keys can always be written");
+    if !rules.patterns.is_empty() {
+        json.extend(serde_json::to_vec(&rules.patterns).expect("maps with text keys can always be written"));
+    }
     let hash = json
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
@@ -302,12 +332,31 @@ mod tests {
     #[test]
     fn this_version_and_the_one_before_are_read() {
         assert_eq!(Rules::parse(rules().print().as_bytes()).unwrap(), rules());
-        let newer = br#"{"version":3,"shape":"who knows"}"#;
-        assert!(matches!(Rules::parse(newer), Err(ReadError::Version(3))));
+        let newer = br#"{"version":4,"shape":"who knows"}"#;
+        assert!(matches!(Rules::parse(newer), Err(ReadError::Version(4))));
         assert!(matches!(Rules::parse(br#"{"version":0}"#), Err(ReadError::Version(0))));
         for bad in [&b""[..], b"{}", b"[]", br#"{"version":1}"#, br#"{"version":2}"#] {
             assert!(matches!(Rules::parse(bad), Err(ReadError::Malformed(_))), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_that_are_paths_have_the_rules_of_the_narrowest_pattern() {
+        let pattern = |text: &str| Pattern::parse(text).unwrap();
+        let sized = |publication_size_limit| ChannelRules { publication_size_limit, ..ChannelRules::default() };
+        let patterns =
+            [(pattern("/:a/:b"), sized(1)), (pattern("/users/:id"), sized(2)), (pattern("/users/me"), sized(3))];
+        let with = rules().with_patterns(patterns.into());
+        let size = |channel: &str| with.of(channel).map(|rules| rules.publication_size_limit);
+        assert_eq!([size("/x/1"), size("/users/1"), size("/users/me"), size("$/users/me")], [1, 2, 3, 3].map(Some));
+        assert_eq!([size("/users"), size("/users/1/2"), size("/files:x/y/z"), size("$/")], [None; 4]);
+        assert_eq!(with.check("/users", Bytes::from_static(b"1")), Err(RuleError::UnknownPattern));
+        assert_eq!((with.version, Rules::parse(with.print().as_bytes()).unwrap()), (VERSION, with.clone()));
+        // Without patterns nothing has changed for older readers; and other names are as ever.
+        assert_eq!(rules().version, WITHOUT_PATTERNS);
+        assert_eq!(size("a/b"), Some(10));
+        assert_ne!(with.hash, rules().hash);
+        assert_eq!(rules().of("/x/1"), None);
     }
 
     #[test]

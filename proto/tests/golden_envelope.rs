@@ -11,10 +11,11 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use fanfare_proto::envelope::{
-    ClientInfo, Control, Disconnect, Envelope, EnvelopeError, Membership, Order, Publication, Refresh, Since,
-    Subscribe, Target, Unsubscribe,
+    ClientInfo, Control, Disconnect, Envelope, EnvelopeError, IssuedBefore, Membership, Order, Publication, Refresh,
+    Revocation, Since, Subscribe, Target, Unsubscribe, What,
 };
 use fanfare_proto::keys::Keys;
+use fanfare_proto::pattern::Pattern;
 use fanfare_proto::rules::{Ack, ChannelRules, CommonRules, DataFormat, History, Rules};
 use fanfare_proto::script::{self, LogId};
 
@@ -96,10 +97,12 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
     ]
 }
 
-/// What came with streams and presence, in the same version: who does not know it ignores it.
+/// What came with streams, presence and revocations, in the same version: who does not know it ignores it.
 fn newer_envelopes() -> Vec<(&'static str, Envelope)> {
     let delta = Publication { data: r#"{"a":1}"#.into(), delta: true, ..Publication::default() };
     let who = ClientInfo { user: "42".into(), client: "c-1".into(), ..ClientInfo::default() };
+    let revocation = |what, expire_at| control(Order::Revocation(Revocation { what: Some(what), expire_at }));
+    let before = IssuedBefore { user: "42".into(), time: 1_700_000_000 };
     let since = Subscribe {
         target: target(),
         channel: "chat:1".into(),
@@ -111,6 +114,10 @@ fn newer_envelopes() -> Vec<(&'static str, Envelope)> {
         ("membership-joined.hex", Envelope::Membership(Membership { who: Some(who.clone()), left: false })),
         ("membership-left.hex", Envelope::Membership(Membership { who: Some(who), left: true })),
         ("control-subscribe-since.hex", control(Order::Subscribe(since))),
+        ("control-revoke-token.hex", revocation(What::Token("t-1".into()), 1_700_000_060)),
+        ("control-revoke-before.hex", revocation(What::IssuedBefore(before), 0)),
+        ("control-block.hex", revocation(What::Block("42".into()), 1_700_000_060)),
+        ("control-unblock.hex", revocation(What::Unblock("42".into()), 0)),
     ]
 }
 
@@ -175,6 +182,10 @@ fn names_are_as_ever() {
         ("node_channels node-1", keys.node_channels("node-1")),
         ("node_channels_next node-1", keys.node_channels_next("node-1")),
         ("rules", keys.rules()),
+        ("revoked_tokens", keys.revoked_tokens()),
+        ("revoked_users", keys.revoked_users()),
+        ("revoked_before", keys.revoked_before()),
+        ("blocked_users", keys.blocked_users()),
         ("dev_secrets", keys.dev_secrets()),
     ] {
         writeln!(text, "{what} = {name}").unwrap();
@@ -198,6 +209,17 @@ fn rules_are_written_and_read_as_ever() {
     let text = golden("rules.json", &format!("{}\n", rules.print()));
     assert_eq!(format!("{}\n", rules.print()), text);
     assert_eq!(Rules::parse(text.as_bytes()).unwrap(), rules);
+}
+
+#[test]
+fn rules_with_patterns_have_a_version_of_their_own() {
+    let pattern = |text: &str| (Pattern::parse(text).unwrap(), ChannelRules::default());
+    let patterns = [pattern("/users/:id"), pattern("/users/me")].into();
+    let rules = Rules::new(ChannelRules::default(), BTreeMap::new()).with_patterns(patterns);
+    let text = golden("rules-3.json", &format!("{}\n", rules.print()));
+    assert_eq!(format!("{}\n", rules.print()), text);
+    let read = Rules::parse(text.as_bytes()).unwrap();
+    assert_eq!((read.version, &read), (3, &rules));
 }
 
 /// The file is what version 1 wrote, and is never written again.

@@ -354,7 +354,7 @@ async fn rules_of_the_version_before_know_no_history() {
     assert!(publisher.publish(versioned("1", 1, "")).await.unwrap_err().is_rejected());
     assert!(stream(&redis, "kept:x").await.1.is_empty());
 
-    let newer = r#"{"version":3}"#;
+    let newer = r#"{"version":4}"#;
     redis.tell(redis::cmd("SET").arg("fanfare:rules").arg(newer)).await;
     let error = open(&redis.url(), 0).publish(Message::new("kept:x", "1")).await.unwrap_err();
     assert!(error.fault() == Fault::Setup && !error.is_retryable(), "{error}");

@@ -169,6 +169,12 @@ impl Crowd {
     /// Publishes a payload of `size` bytes, as if at `at` (nanoseconds since 1970). What members publish goes out at
     /// the next turn, all together.
     pub fn publish(&mut self, size: usize, at: u64) -> Result<()> {
+        // Nothing would ever come back, and all that is published settle at once.
+        ensure!(
+            self.members[0].state != State::Ended,
+            "the publisher's connection has ended: {}",
+            self.books.tally.ended_how.as_deref().unwrap_or("without a word")
+        );
         let payload = Marker { sequence: self.books.window.publish(), at }.payload(size);
         let first = &mut self.members[0];
         if self.posts.is_none() {

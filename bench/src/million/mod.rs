@@ -9,12 +9,13 @@ mod member;
 mod publish;
 mod sysctl;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::outcome::{Outcome, measure};
@@ -75,7 +76,9 @@ pub fn run(args: &MillionArgs) -> Result<()> {
     let on_signal = Arc::clone(&raised);
     interrupt::on_interrupt(move || drop(on_signal.lock().map(|mut raised| raised.take())));
 
-    let outcome = measure_all(args);
+    // A mistake of ours must not leave the kernel's settings as they are now.
+    let outcome = catch_unwind(AssertUnwindSafe(|| measure_all(args)));
+    let outcome = outcome.unwrap_or_else(|_| bail!("the experiment panicked: see above"));
     interrupt::check();
     if tracked {
         wait_until_forgotten(args.connections / 10);

@@ -13,7 +13,7 @@ use axum::response::Response;
 use axum::routing::get;
 use fanfare_gateway::hub::Pipe;
 use fanfare_gateway::model::ByteSize;
-use fanfare_gateway::server::{Bound, Gate, listener};
+use fanfare_gateway::server::{Bound, Entrance, Gate, listener};
 use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
 use fanfare_gateway::transport::websocket::{Sizes, Upgrade, WebSocket};
@@ -63,6 +63,7 @@ fn connect(runtime: &Runtime) -> (TcpStream, Ends) {
         header_max: ByteSize::kib(16),
         life_max: listener::LIFE_MAX,
         grace: listener::GRACE,
+        entrance: Entrance::plain(),
     };
     let _inside = runtime.enter();
     let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");

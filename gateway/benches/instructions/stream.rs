@@ -67,6 +67,7 @@ impl Stage {
             broker: broker.clone(),
             bus: broker.clone(),
             roster: broker.clone(),
+            ledger: broker.clone(),
             presence: MemoryPresence::start(tell, Arc::clone(&clock), &tasks, Arc::clone(&metrics)),
             history: config.history,
             page_size: ByteSize::mib(1),

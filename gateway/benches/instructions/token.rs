@@ -34,7 +34,7 @@ pub(crate) fn verify_hs256() {
         ttl: Some(Duration::from_secs(3600)),
     };
     let token = mint(&config, &ticket).expect("a secret and an algorithm are configured");
-    let auth = Auth::new(&config);
+    let auth = Auth::new(&config).expect("a secret is no file");
     let verify = || auth.verify_connection(black_box(&token), NOW_UNIX_S).now_or_never().expect("the key is here");
     assert_eq!(verify().expect("the token is good").user.as_str(), "anna");
     measured(|| {

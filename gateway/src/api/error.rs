@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use fanfare_proto::code::ErrorCode;
 
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, LedgerError};
 use crate::node::HistoryError;
 use crate::presence::PresenceError;
 
@@ -64,6 +64,15 @@ impl From<BrokerError> for ApiError {
             }
         };
         Self::new(error.code(), message)
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Broker(error) => error.into(),
+            error => Self::new(error.code(), error.to_string()),
+        }
     }
 }
 

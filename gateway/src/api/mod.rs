@@ -11,6 +11,7 @@ mod payload;
 mod presence;
 mod publish;
 pub mod request;
+mod revoke;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +57,14 @@ pub enum Response {
     Disconnect,
     /// The same.
     Refresh,
+    /// It is written down, and all nodes have the order or find it in the control log.
+    RevokeToken,
+    /// The same.
+    InvalidateUserTokens,
+    /// The same.
+    BlockUser,
+    /// The same.
+    UnblockUser,
     /// A part of what was said on a channel.
     History(Page),
     /// What was said is forgotten.
@@ -114,6 +123,17 @@ impl Api {
             Request::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe).await.map(|()| Response::Unsubscribe),
             Request::Disconnect(disconnect) => self.disconnect(disconnect).await.map(|()| Response::Disconnect),
             Request::Refresh(refresh) => self.refresh(refresh).await.map(|()| Response::Refresh),
+            Request::RevokeToken { uid, expire_at } => {
+                self.revoke_token(uid, expire_at).await.map(|()| Response::RevokeToken)
+            }
+            Request::InvalidateUserTokens { user, issued_before, expire_at } => {
+                let done = self.invalidate_user_tokens(user, issued_before, expire_at).await;
+                done.map(|()| Response::InvalidateUserTokens)
+            }
+            Request::BlockUser { user, expire_at } => {
+                self.block_user(user, expire_at).await.map(|()| Response::BlockUser)
+            }
+            Request::UnblockUser { user } => self.unblock_user(user).await.map(|()| Response::UnblockUser),
             Request::Info => self.info().await.map(Response::Info),
             Request::Channels { pattern } => self.channels(&pattern).await.map(Response::Channels),
             Request::History { channel, ask } => self.history(&channel, ask, room).await.map(Response::History),
@@ -127,9 +147,10 @@ impl Api {
     /// Checks a channel's name and finds its rules.
     fn channel(&self, name: &str) -> Result<(ChannelName, &ChannelOptions), ApiError> {
         let channel = ChannelName::parse(name).map_err(|wrong| ApiError::bad(wrong.to_string()))?;
-        match self.node.rules().options(&channel) {
-            Some(options) => Ok((channel, options)),
-            None => Err(ApiError::new(ErrorCode::UnknownChannel, "no namespace of this name is configured")),
+        match self.node.rules().require(&channel) {
+            Ok(options) => Ok((channel, options)),
+            Err(ErrorCode::BadRequest) => Err(ApiError::bad("channel: its namespace's channel_regex does not take it")),
+            Err(code) => Err(ApiError::new(code, "no namespace of this name, and no pattern that fits, is configured")),
         }
     }
 }

@@ -22,6 +22,34 @@ pub enum Request {
     Disconnect(Disconnect),
     /// Sets when connections expire.
     Refresh(Refresh),
+    /// A token is good no longer.
+    RevokeToken {
+        /// Its id, not checked yet.
+        uid: String,
+        /// Until when this must be remembered, in seconds since 1970; 0 for ever.
+        expire_at: i64,
+    },
+    /// A user's older tokens are good no longer.
+    InvalidateUserTokens {
+        /// Whose; not checked yet.
+        user: String,
+        /// Those made before this moment, in seconds since 1970; 0 until now.
+        issued_before: i64,
+        /// Until when this must be remembered, in seconds since 1970; 0 for ever.
+        expire_at: i64,
+    },
+    /// A user is not let in.
+    BlockUser {
+        /// Who; not checked yet.
+        user: String,
+        /// Until when, in seconds since 1970; 0 until the block is ended.
+        expire_at: i64,
+    },
+    /// A user is let in again.
+    UnblockUser {
+        /// Who; not checked yet.
+        user: String,
+    },
     /// What was said on a channel?
     History {
         /// The channel's name, not checked yet.

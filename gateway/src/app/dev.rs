@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::build::{App, Ground, Joint};
+use super::renewal::Security;
 use super::{Gateway, Listeners};
 use crate::auth::mint::{self, Ticket};
 use crate::broker::Outgoing;
@@ -66,7 +67,7 @@ pub async fn dev(mut config: Config, options: DevOptions, warnings: Vec<String>)
     let ground = Ground::new(id, guard.tracing());
     let joint = Joint::build(&config, &ground)?;
     fill_in_secrets(&mut config, &joint).await?;
-    let app = App::assemble(config, ground, joint);
+    let app = App::assemble(config, ground, joint)?;
     let address = listeners.public.address();
     let page = demo::router(demo_page(&app.config, address));
     announce(&app.config, address);
@@ -93,7 +94,7 @@ fn free_ports(config: &ServerConfig, options: DevOptions) -> anyhow::Result<List
     // 8081 is the internal listener's: a second gateway's public one goes to 8082.
     let public = bind("server.listen", config.listen, options.listen_given, Some(config.internal_listen))?;
     let internal = bind("server.internal_listen", config.internal_listen, options.internal_listen_given, None)?;
-    Ok(Listeners { public, internal })
+    Ok(Listeners { public, internal, security: Security::load(config)? })
 }
 
 async fn fill_in_secrets(config: &mut Config, joint: &Joint) -> anyhow::Result<()> {
@@ -129,6 +130,12 @@ fn api_key(config: &Config) -> &str {
     config.api.key.as_ref().map_or("", Secret::expose)
 }
 
+/// Where everything is.
+fn base(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 fn demo_page(config: &Config, address: SocketAddr) -> Demo {
     let (auth, clock) = (config.auth.clone(), SystemClock::new());
     let mint = move |user: &str| {
@@ -138,7 +145,8 @@ fn demo_page(config: &Config, address: SocketAddr) -> Demo {
         mint::mint(&auth, &ticket).unwrap_or_default()
     };
     let command_hint = format!(
-        "curl http://{address}/api/publish -H 'X-API-Key: {}' -H 'Content-Type: application/json' -d '{{\"channel\":\"#{{user}}\",\"data\":{{\"text\":\"hello from the backend\"}}}}'",
+        "curl {}/api/publish -H 'X-API-Key: {}' -H 'Content-Type: application/json' -d '{{\"channel\":\"#{{user}}\",\"data\":{{\"text\":\"hello from the backend\"}}}}'",
+        base(config, address),
         api_key(config)
     );
     Demo { mint: Arc::new(mint), command_hint }
@@ -147,22 +155,22 @@ fn demo_page(config: &Config, address: SocketAddr) -> Demo {
 #[allow(clippy::print_stdout, reason = "what a person at a terminal copies from")]
 fn announce(config: &Config, address: SocketAddr) {
     let token = (demo_page(config, address).mint)("dev");
-    let key = api_key(config);
+    let (base, key) = (base(config, address), api_key(config));
     println!(
         "\
 Fanfare is up, for trying out: broker {}, throw-away secrets.
 
 Demo page
-  http://{address}/
+  {base}/
 
 A token for user \"dev\"
   {token}
 
 Publish from a backend
-  curl http://{address}/api/publish -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{\"channel\":\"chat\",\"data\":{{\"name\":\"backend\",\"text\":\"hello\"}}}}'
+  curl {base}/api/publish -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{\"channel\":\"chat\",\"data\":{{\"name\":\"backend\",\"text\":\"hello\"}}}}'
 
 The same with the worker
-  cargo run --release -p fanfare-worker -- publish --to http://{address} --api-key {key} --channel chat --data '{{\"name\":\"backend\",\"text\":\"hello\"}}'
+  cargo run --release -p fanfare-worker -- publish --to {base} --api-key {key} --channel chat --data '{{\"name\":\"backend\",\"text\":\"hello\"}}'
 ",
         config.broker.url.masked()
     );

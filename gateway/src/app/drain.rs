@@ -34,11 +34,19 @@ pub(super) async fn drain(app: &App, accepting: CancellationToken) {
         tracing::warn!(left = ?app.front.names(), "shutdown.timeout is over; these are cut off");
     }
     // While the broker's link is still there.
-    let _ = tokio::time::timeout(back / 2, app.sessions.node.retire()).await;
+    let _ = tokio::join!(tokio::time::timeout(back / 2, app.sessions.node.retire()), retire_webhook(app, back / 2));
     if let Err(left) = app.back.shutdown(back).await {
         tracing::warn!(?left, "these did not end");
     }
     tracing::info!("down");
+}
+
+/// That clients have gone is told as well.
+async fn retire_webhook(app: &App, patience: Duration) {
+    let Some(webhook) = &app.webhook else { return };
+    if tokio::time::timeout(patience, webhook.retire()).await.is_err() {
+        tracing::warn!("not all events for the webhook are delivered; other nodes go on with them, if there are any");
+    }
 }
 
 /// Tells everyone to come back elsewhere, evenly over `window`, in random order.

@@ -3,6 +3,8 @@
 mod build;
 mod dev;
 mod drain;
+mod keys;
+mod renewal;
 mod signal;
 
 use std::net::SocketAddr;
@@ -21,8 +23,10 @@ use crate::server::{Bound, Readiness, Vitals, router};
 use crate::telemetry::tracing::{self as telemetry, Tracing};
 
 use build::{App, Ground, Joint};
+use renewal::Security;
 
 pub use dev::{DevOptions, dev};
+pub(crate) use keys::with_keys;
 
 /// Runs a gateway until it is told to stop. `warnings` are what the check of the configuration found
 /// worth a line in the log.
@@ -61,7 +65,7 @@ impl Gateway {
         let listeners = Listeners::bind(&config.server)?;
         let ground = Ground::new(id, tracing);
         let joint = Joint::build(&config, &ground)?;
-        Ok(Self::open(App::assemble(config, ground, joint), listeners, None))
+        Ok(Self::open(App::assemble(config, ground, joint)?, listeners, None))
     }
 
     /// Where clients and backends connect.
@@ -104,12 +108,21 @@ impl Gateway {
         let draining = Arc::new(AtomicBool::new(false));
         let (address, internal_address) = (listeners.public.address(), listeners.internal.address());
         let vitals = vitals(&app, Arc::clone(&draining));
-        let public = router::public(app.door(), app.origins(), vitals.clone(), app.api_router(), page);
+        let clients = router::clients(app.door(), app.origins(), app.credentials());
+        let public = router::public(clients, vitals.clone(), app.api_router(), page);
         let accepting = app.front.stop().child_token();
+        let (tls, certificates) = match listeners.security {
+            Some(Security { tls, certificates }) => (Some(tls), Some(certificates)),
+            None => (None, None),
+        };
         app.front.spawn_essential(
             "listener",
-            listeners.public.serve(public, app.gate(), app.front.clone(), accepting.clone()),
+            listeners.public.serve(public, app.gate(tls), app.front.clone(), accepting.clone()),
         );
+        if let Some(certificates) = certificates {
+            let metrics = Arc::clone(app.sessions.node.metrics());
+            app.back.spawn("certificate renewal", renewal::renew(certificates, metrics, app.back.stop()));
+        }
         // Probes and metrics answer to the very end.
         let serve =
             listeners.internal.serve(router::internal(vitals), app.internal_gate(), app.back.clone(), app.back.stop());
@@ -121,6 +134,7 @@ impl Gateway {
             version = env!("CARGO_PKG_VERSION"),
             listen = %address,
             internal = %internal_address,
+            tls = app.config.server.tls.is_some(),
             broker = %app.config.broker.url.masked(),
             "the gateway is up"
         );
@@ -138,6 +152,8 @@ impl std::fmt::Debug for Gateway {
 struct Listeners {
     public: Bound,
     internal: Bound,
+    /// TLS on the public one.
+    security: Option<Security>,
 }
 
 impl Listeners {
@@ -147,6 +163,7 @@ impl Listeners {
         Ok(Self {
             public: bind("server.listen", config.listen)?,
             internal: bind("server.internal_listen", config.internal_listen)?,
+            security: Security::load(config)?,
         })
     }
 }
@@ -158,6 +175,9 @@ fn vitals(app: &App, draining: Arc<AtomicBool>) -> Vitals {
     let begun = AtomicBool::new(false);
     let readiness = move || match node.broker_health() {
         _ if draining.load(Ordering::SeqCst) => Readiness::Draining,
+        Health::Delivers if !node.knows_revocations() => {
+            Readiness::Unready("who is revoked or blocked has not been read yet".into())
+        }
         Health::Delivers => {
             // Relaxed: a lone flag, and nothing hangs on when it is seen.
             begun.store(true, Ordering::Relaxed);

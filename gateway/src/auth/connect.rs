@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use fanfare_proto::claims::ConnectClaims;
 
-use super::jwt::Verifier;
-use super::{Refusal, TokenError};
-use crate::model::{ChannelName, UserId};
+use super::issuer::Issuer;
+use super::{Refusal, TokenError, capability, overrides};
+use crate::model::{Capabilities, ChannelName, Overrides, UserId};
 
 /// What a good connection token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct ConnectionToken {
     pub subs: BTreeMap<ChannelName, ServerSub>,
     /// The token's own id; empty if none.
     pub jti: String,
+    /// When the token was made, in seconds since 1970; none if it does not say.
+    pub issued_at: Option<i64>,
+    /// What the connection may do beyond its channels' rules; none if nothing.
+    pub caps: Option<Box<Capabilities>>,
     /// For the application's hooks, never for clients: JSON on one line; empty if none.
     pub meta: Bytes,
 }
@@ -33,18 +37,22 @@ pub struct ServerSub {
     pub info: Bytes,
     /// What the client gets with the subscription: JSON on one line; empty if none.
     pub data: Bytes,
+    /// Where the channel's options do not hold.
+    pub overrides: Overrides,
 }
 
-pub(super) fn read(verifier: &Verifier, payload: &[u8], now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
+pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
     let claims = ConnectClaims::parse(payload)?;
-    verifier.check_origin(&claims.registered)?;
-    let expires_at = super::expiry(&claims.registered, claims.expire_at, now_unix_s)?;
+    issuer.check_origin(&claims.registered)?;
+    let expires_at = issuer.expiry(&claims.registered, claims.expire_at, now_unix_s)?;
     Ok(ConnectionToken {
-        user: UserId::new(&claims.registered.sub),
+        user: issuer.user(&claims.registered, payload)?,
         info: claims.info,
         expires_at,
         subs: subs(claims.channels, claims.subs)?,
         jti: claims.registered.jti,
+        issued_at: claims.registered.iat,
+        caps: capability::read(claims.caps),
         meta: claims.meta,
     })
 }
@@ -55,9 +63,10 @@ fn subs(
     with_options: BTreeMap<String, fanfare_proto::claims::SubscriptionOptions>,
 ) -> Result<BTreeMap<ChannelName, ServerSub>, Refusal> {
     let plain = channels.into_iter().map(|channel| (channel, ServerSub::default()));
-    let rich = with_options
-        .into_iter()
-        .map(|(channel, options)| (channel, ServerSub { info: options.info, data: options.data }));
+    let rich = with_options.into_iter().map(|(channel, options)| {
+        let overrides = overrides(options.overrides);
+        (channel, ServerSub { info: options.info, data: options.data, overrides })
+    });
     // Of two entries with one name a map keeps the later.
     plain
         .chain(rich)

@@ -33,8 +33,8 @@ pub enum MintError {
     /// Nothing to sign with.
     #[error("no secret is configured")]
     NoSecret,
-    /// The configuration names no algorithm.
-    #[error("no algorithm is configured")]
+    /// The configuration names no algorithm for it.
+    #[error("no algorithm for a secret is configured: HS256, HS384 or HS512")]
     NoAlgorithm,
     /// The library refuses the claims or the key.
     #[error("the token cannot be signed: {0}")]
@@ -59,20 +59,22 @@ struct Claims<'a> {
     iss: Option<&'a str>,
 }
 
-/// Signs a token that the same configuration accepts: with its first algorithm, for its audience, as
-/// its issuer.
+/// Signs a token that the same configuration accepts: with the first of its algorithms that takes the
+/// secret, for its audience, as its issuer. Private keys are nowhere here, so there is no other kind.
 ///
 /// # Errors
-/// If the configuration for this kind of token has no secret or no algorithm.
+/// If the configuration for this kind of token has no secret or no algorithm for it.
 pub fn mint(config: &AuthConfig, ticket: &Ticket<'_>) -> Result<String, MintError> {
-    let TokenConfig { algorithms, hmac_secret, audience, issuer } =
+    let TokenConfig { algorithms, hmac_secret, audience, issuer, .. } =
         if ticket.channel.is_some() { &config.subscription_token } else { &config.token };
     let secret = hmac_secret.as_ref().ok_or(MintError::NoSecret)?;
-    let algorithm = match algorithms.first().ok_or(MintError::NoAlgorithm)? {
-        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
-        Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
-        Algorithm::Hs512 => jsonwebtoken::Algorithm::HS512,
-    };
+    let algorithm = algorithms.iter().find_map(|algorithm| match algorithm {
+        Algorithm::Hs256 => Some(jsonwebtoken::Algorithm::HS256),
+        Algorithm::Hs384 => Some(jsonwebtoken::Algorithm::HS384),
+        Algorithm::Hs512 => Some(jsonwebtoken::Algorithm::HS512),
+        _ => None,
+    });
+    let algorithm = algorithm.ok_or(MintError::NoAlgorithm)?;
     let claims = Claims {
         sub: ticket.user,
         channel: ticket.channel,
@@ -105,16 +107,16 @@ mod tests {
         let token = TokenConfig {
             algorithms: vec![Algorithm::Hs384, Algorithm::Hs256],
             hmac_secret: Some(Secret::new("connections")),
-            audience: None,
-            issuer: None,
+            ..TokenConfig::default()
         };
         let subscription_token = TokenConfig {
             algorithms: vec![Algorithm::Hs256],
             hmac_secret: Some(Secret::new("subscriptions")),
             audience: Some("a".into()),
             issuer: Some("i".into()),
+            ..TokenConfig::default()
         };
-        AuthConfig { token, subscription_token }
+        AuthConfig { token, subscription_token, ..AuthConfig::default() }
     }
 
     fn ticket() -> Ticket<'static> {
@@ -169,7 +171,7 @@ mod tests {
         let mut config = config();
         config.token.hmac_secret = None;
         assert!(matches!(mint(&config, &ticket()), Err(MintError::NoSecret)));
-        config.subscription_token.algorithms.clear();
+        config.subscription_token.algorithms = vec![Algorithm::Es256];
         assert!(matches!(mint(&config, &Ticket { channel: Some("x"), ..ticket() }), Err(MintError::NoAlgorithm)));
     }
 }

@@ -1,35 +1,62 @@
 //! Who a client is: tokens in, identities out.
 //!
 //! A token passes three gates, cheapest first: its shape and size ([`jwt`]), its signature under a key
-//! that the configuration names ([`key`]), and its claims, which [`fanfare_proto::claims`] reads and
-//! [`connect`] and [`subscribe`] hold against the clock. What comes out is made of neutral nouns.
+//! that the configuration names for its issuer ([`key`]), and its claims, which
+//! [`fanfare_proto::claims`] reads and [`connect`] and [`subscribe`] hold against the clock. What comes
+//! out is made of neutral nouns.
 //!
 //! This module must not know sessions, wires or channel rules: what a refusal means for the client is
 //! decided by whoever asked.
 
+pub mod capability;
 pub mod connect;
+pub mod explain;
+mod issuer;
+pub(crate) mod jwk;
+pub mod jwks;
 pub mod jwt;
 pub mod key;
+mod key_file;
+mod key_ring;
 pub mod mint;
+#[cfg(test)]
+mod signer;
+mod sources;
 pub mod subscribe;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use fanfare_proto::claims::{ClaimsError, Registered};
+use fanfare_proto::claims::{self, ClaimsError};
 
 use crate::config::section::AuthConfig;
+use crate::model::Overrides;
 
 pub use connect::{ConnectionToken, ServerSub};
-pub use key::{Header, Key, KeyError, KeySource};
+pub use key::{Header, Key, KeyError, KeyFault, KeySource};
+pub use sources::KeySets;
 pub use subscribe::SubscriptionToken;
 
-use jwt::Verifier;
+use issuer::{Issuer, Secrets};
+use jwt::Jwt;
 
-/// Verifies tokens. Cheap to share; holds no state that changes.
+/// Verifies tokens. Cheap to share.
 #[derive(Debug)]
 pub struct Auth {
-    connection: Verifier,
-    subscription: Verifier,
+    connection: Issuer,
+    subscription: Issuer,
+    /// By the `iss` of their tokens.
+    issuers: HashMap<String, Issuer>,
+}
+
+/// What is wrong with configured keys. The operator's fault; holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {text}")]
+pub struct KeyProblem {
+    /// The key of the configuration.
+    pub path: String,
+    /// What is wrong, and the fix.
+    pub text: String,
 }
 
 /// Why a token is not taken.
@@ -61,13 +88,13 @@ pub enum Refusal {
     /// Over [`jwt::TOKEN_BYTES_MAX`].
     #[error("too long")]
     TooLong,
-    /// Not three parts of unpadded base64url with dots between, or the first is no JOSE header.
+    /// Not three parts of strict, unpadded base64url with dots between, or the first is no JOSE header.
     #[error("not a JWT")]
     Malformed,
     /// An algorithm that the configuration does not name; `none` above all.
     #[error("an algorithm that is not allowed")]
     Algorithm,
-    /// It demands an extension (`crit`); we have none.
+    /// It demands an extension (`crit`), or is packed in another way (`b64`, `zip`, `enc`); we have none.
     #[error("a critical header extension")]
     Critical,
     /// It names a key that nobody has.
@@ -82,7 +109,7 @@ pub enum Refusal {
     /// `aud` does not name `auth.token.audience`.
     #[error("for another audience")]
     Audience,
-    /// `iss` is not `auth.token.issuer`.
+    /// `iss` is nobody whom the configuration knows.
     #[error("from another issuer")]
     Issuer,
     /// A claim names a channel that cannot exist.
@@ -91,35 +118,54 @@ pub enum Refusal {
 }
 
 impl Auth {
-    /// Takes the keys that the configuration holds. Without a secret of their own, subscription tokens
-    /// are verified like connection tokens.
-    #[must_use]
-    pub fn new(config: &AuthConfig) -> Self {
-        let subscription = match config.subscription_token.hmac_secret {
-            Some(_) => &config.subscription_token,
-            None => &config.token,
+    /// Takes the keys that the configuration holds and reads the files that it names. Without keys of
+    /// their own, subscription tokens are verified like connection tokens. Key sets on the web are not
+    /// fetched: their tokens are told that the key cannot be had.
+    ///
+    /// # Errors
+    /// The first key that is no good, with the fix.
+    pub fn new(config: &AuthConfig) -> Result<Self, KeyProblem> {
+        Self::with_key_sets(config, &sources::offline)
+    }
+
+    /// The same with key sets on the web.
+    ///
+    /// # Errors
+    /// As for [`Auth::new`], and those of `key_sets`.
+    pub fn with_key_sets(config: &AuthConfig, key_sets: &KeySets<'_>) -> Result<Self, KeyProblem> {
+        let (path, subscription) = if config.subscription_token.has_keys() {
+            ("auth.subscription_token", &config.subscription_token)
+        } else {
+            ("auth.token", &config.token)
         };
-        let connection_keys = key::configured(&config.token);
-        let subscription_keys = key::configured(subscription);
-        Self {
-            connection: Verifier::new(&config.token, connection_keys),
-            subscription: Verifier::new(subscription, subscription_keys),
+        let mut issuers = HashMap::with_capacity(config.issuers.len());
+        for each in &config.issuers {
+            let issuer = sources::issuer(&format!("auth.issuer {:?}", each.name), &each.token, key_sets)?;
+            issuers.insert(each.token.issuer.clone().unwrap_or_default(), issuer);
         }
+        Ok(Self {
+            connection: sources::issuer("auth.token", &config.token, key_sets)?,
+            subscription: sources::issuer(path, subscription, key_sets)?,
+            issuers,
+        })
     }
 
     /// Takes keys from elsewhere; the rest from the configuration.
     #[must_use]
     pub fn with_keys(config: &AuthConfig, connection: Arc<dyn KeySource>, subscription: Arc<dyn KeySource>) -> Self {
+        let issuer =
+            |path: &str, config, source| Issuer::new(path.to_owned(), config, Secrets::default(), vec![source]);
         Self {
-            connection: Verifier::new(&config.token, Some(connection)),
-            subscription: Verifier::new(&config.subscription_token, Some(subscription)),
+            connection: issuer("auth.token", &config.token, connection),
+            subscription: issuer("auth.subscription_token", &config.subscription_token, subscription),
+            issuers: HashMap::new(),
         }
     }
 
     /// Whether a connection token can be good at all.
     #[must_use]
     pub fn has_connection_keys(&self) -> bool {
-        self.connection.has_keys()
+        self.connection.has_keys() || !self.issuers.is_empty()
     }
 
     /// Verifies a connection token at the given moment (seconds since 1970).
@@ -130,8 +176,8 @@ impl Auth {
     /// # Cancel safety
     /// Safe: nothing is kept between calls.
     pub async fn verify_connection(&self, token: &str, now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
-        let payload = self.connection.payload(token).await?;
-        connect::read(&self.connection, &payload, now_unix_s)
+        let (issuer, token) = self.verified(&self.connection, token, now_unix_s).await?;
+        connect::read(issuer, &token.payload, now_unix_s)
     }
 
     /// Verifies a subscription token at the given moment (seconds since 1970). Whether user, channel
@@ -143,29 +189,48 @@ impl Auth {
     /// # Cancel safety
     /// Safe: nothing is kept between calls.
     pub async fn verify_subscription(&self, token: &str, now_unix_s: i64) -> Result<SubscriptionToken, TokenError> {
-        let payload = self.subscription.payload(token).await?;
-        subscribe::read(&self.subscription, &payload, now_unix_s)
+        let (issuer, token) = self.verified(&self.subscription, token, now_unix_s).await?;
+        subscribe::read(issuer, &token.payload, now_unix_s)
     }
-}
 
-/// When what a token opens ends, in seconds since 1970; none for never. `expire_at` wins over `exp`.
-///
-/// The first moment of `exp` is too late already (RFC 7519, 4.1.4), without leeway: clocks are the
-/// operator's affair, and a client with an expired token just brings a new one. An `expire_at` in the
-/// past opens nothing, either.
-fn expiry(registered: &Registered, expire_at: Option<i64>, now_unix_s: i64) -> Result<Option<i64>, TokenError> {
-    let passed = |moment: Option<i64>| moment.is_some_and(|moment| now_unix_s >= moment);
-    let end = match expire_at {
-        Some(0) => None,
-        Some(moment) => Some(moment),
-        None => registered.exp,
-    };
-    let too_early = registered.nbf.is_some_and(|moment| now_unix_s < moment);
-    if too_early || passed(registered.exp) || passed(end) { Err(TokenError::Expired) } else { Ok(end) }
+    /// A token with a good signature, and whose it is.
+    async fn verified<'a, 't>(
+        &'a self,
+        own: &'a Issuer,
+        token: &'t str,
+        now_unix_s: i64,
+    ) -> Result<(&'a Issuer, Jwt<'t>), TokenError> {
+        if !own.has_keys() && self.issuers.is_empty() {
+            return Err(TokenError::NotConfigured);
+        }
+        let token = Jwt::parse(token)?;
+        let issuer = self.issuer(own, &token)?;
+        issuer.verify(&token, now_unix_s).await?;
+        Ok((issuer, token))
+    }
+
+    /// Whose keys the token must be signed with. Its `iss` is not verified yet: it chooses among those
+    /// whom the configuration knows, and that is all that is ever made of it.
+    fn issuer<'a>(&'a self, own: &'a Issuer, token: &Jwt<'_>) -> Result<&'a Issuer, TokenError> {
+        if self.issuers.is_empty() {
+            return Ok(own);
+        }
+        let named = claims::issuer(&token.payload)?;
+        match named.and_then(|name| self.issuers.get(&name)) {
+            Some(issuer) => Ok(issuer),
+            None if own.has_keys() => Ok(own),
+            None => Err(Refusal::Issuer.into()),
+        }
+    }
 }
 
 impl From<ClaimsError> for TokenError {
     fn from(error: ClaimsError) -> Self {
         Self::Invalid(Refusal::Claims(error))
     }
+}
+
+fn overrides(claimed: claims::Overrides) -> Overrides {
+    let claims::Overrides { presence, join_leave, force_push_join_leave, force_recovery, force_positioning } = claimed;
+    Overrides { presence, join_leave, force_push_join_leave, force_recovery, force_positioning }
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use fanfare_proto::claims::SubscribeClaims;
 
-use super::TokenError;
-use super::jwt::Verifier;
-use crate::model::UserId;
+use super::issuer::Issuer;
+use super::{TokenError, overrides};
+use crate::model::{Overrides, UserId};
 
 /// What a good subscription token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,18 +22,27 @@ pub struct SubscriptionToken {
     pub data: Bytes,
     /// When the subscription expires, in seconds since 1970; none for never.
     pub expires_at: Option<i64>,
+    /// Where the channel's options do not hold.
+    pub overrides: Overrides,
+    /// The token's own id; empty if none.
+    pub jti: String,
+    /// When the token was made, in seconds since 1970; none if it does not say.
+    pub issued_at: Option<i64>,
 }
 
-pub(super) fn read(verifier: &Verifier, payload: &[u8], now_unix_s: i64) -> Result<SubscriptionToken, TokenError> {
+pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<SubscriptionToken, TokenError> {
     let claims = SubscribeClaims::parse(payload)?;
-    verifier.check_origin(&claims.registered)?;
-    let expires_at = super::expiry(&claims.registered, claims.expire_at, now_unix_s)?;
+    issuer.check_origin(&claims.registered)?;
+    let expires_at = issuer.expiry(&claims.registered, claims.expire_at, now_unix_s)?;
     Ok(SubscriptionToken {
-        user: UserId::new(&claims.registered.sub),
+        user: issuer.user(&claims.registered, payload)?,
         channel: claims.channel,
         client: claims.client,
         info: claims.options.info,
         data: claims.options.data,
         expires_at,
+        overrides: overrides(claims.options.overrides),
+        jti: claims.registered.jti,
+        issued_at: claims.registered.iat,
     })
 }

@@ -30,6 +30,7 @@
 pub mod bus;
 pub mod event;
 pub mod history;
+pub mod ledger;
 pub mod memory;
 pub mod options;
 pub mod redis;
@@ -47,6 +48,7 @@ use crate::model::{ChannelName, Position, Publication};
 pub use bus::Bus;
 pub use event::{BrokerEvent, Events};
 pub use history::{HistoryPage, HistoryQuery, Previous, Stream};
+pub use ledger::{Ledger, LedgerError};
 pub use options::{Ack, IdempotencyKey, PublishOptions, Retention, Version};
 pub use roster::Roster;
 

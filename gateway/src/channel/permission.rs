@@ -1,14 +1,15 @@
 //! Who may do what on a channel. Pure: options and facts in, a [`Decision`] out.
 //!
-//! The functions read top-down in the order in which rules win. `client.insecure` comes last: it opens
-//! what no rule speaks about, but neither private channels nor those of other users.
+//! The functions read top-down in the order in which rules win. What the application has signed comes
+//! first: a token for the channel, then the connection's capabilities. `client.insecure` comes last: it
+//! opens what no rule speaks about, but neither private channels nor those of other users.
 
 use fanfare_proto::code::ErrorCode;
 use fanfare_proto::name;
 
-use crate::config::section::{ChannelOptions, DataFormat, DeltaType};
+use crate::config::section::{ChannelOptions, DataFormat, DeltaType, HookChoice};
 use crate::model::command::Subscribe;
-use crate::model::{ChannelName, UserId};
+use crate::model::{ChannelName, Rights, UserId};
 
 /// Yes, or why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,19 @@ pub struct Asker<'a> {
     pub user: &'a UserId,
     /// What applies to them.
     pub trust: Trust,
+    /// What the connection's capabilities allow on the channel that is asked about.
+    pub rights: Rights,
+}
+
+impl Asker<'_> {
+    /// The same without capabilities.
+    fn plain(self) -> Self {
+        Self { rights: Rights::NONE, ..self }
+    }
+
+    fn may(self, right: Rights) -> bool {
+        self.rights.include(right)
+    }
 }
 
 /// What applies to whoever asks.
@@ -58,6 +72,8 @@ pub enum Grant {
     None,
     /// A subscription token for this user, channel and connection, verified.
     Token,
+    /// The application's yes, which its hook has given for this user, channel and connection.
+    Hook,
 }
 
 /// Whether whoever asks listens to the channel, too.
@@ -99,14 +115,26 @@ const OFF: Decision = Decision::Deny(ErrorCode::NotAvailable);
 
 /// May they subscribe?
 pub fn subscribe(asker: Asker<'_>, channel: &ChannelName, options: &ChannelOptions, grant: Grant) -> Decision {
-    if grant == Grant::Token {
+    if grant != Grant::None || asker.may(Rights::SUBSCRIBE) {
         return ALLOW;
     }
     if let Some(decision) = by_name(asker, channel, options) {
         return decision;
     }
+    if options.subscribe_hook != HookChoice::Off {
+        // The hook decides, and it has not let them in.
+        return DENY;
+    }
     let identified = !asker.user.is_anonymous() || options.allow_subscribe_for_anonymous;
     if options.allow_subscribe_for_client && identified { ALLOW } else { unless_insecure(asker) }
+}
+
+/// Whether a hook decides who may subscribe, rather than the rules: where one is named, the asker has no capability
+/// for it, and the channel's name neither keeps everybody out nor lists who may come in.
+#[must_use]
+pub fn leaves_it_to_hook(asker: Asker<'_>, channel: &ChannelName, options: &ChannelOptions) -> bool {
+    let opened = asker.may(Rights::SUBSCRIBE) || by_name(asker, channel, options).is_some();
+    options.subscribe_hook != HookChoice::Off && !opened
 }
 
 /// May they publish? The channel's name plays no part: who may publish to a private channel is who the
@@ -117,7 +145,7 @@ pub fn publish(asker: Asker<'_>, options: &ChannelOptions, standing: Standing) -
         subscriber: options.allow_publish_for_subscriber,
         anonymous: options.allow_publish_for_anonymous,
     };
-    if named.includes(asker, standing) { ALLOW } else { unless_insecure(asker) }
+    if asker.may(Rights::PUBLISH) || named.includes(asker, standing) { ALLOW } else { unless_insecure(asker) }
 }
 
 /// May they read what was said? Error 108 where nothing is kept, whoever asks. The options open private
@@ -161,6 +189,24 @@ pub fn claims(asker: Asker<'_>, options: &ChannelOptions, asked: &Subscribe) -> 
         join_leave: told && (options.force_push_join_leave || (asked.join_leave && sees)),
         delta: positioned && options.allowed_delta.is_some_and(|delta| called(delta) == asked.delta),
     }
+}
+
+/// Which of the asker's capabilities a subscription stands on: without them it would not be there, or
+/// would get less. Once they are withdrawn it must not go on as it is.
+#[must_use]
+pub fn stands_on(
+    asker: Asker<'_>,
+    channel: &ChannelName,
+    options: &ChannelOptions,
+    grant: Grant,
+    asked: &Subscribe,
+) -> Rights {
+    let (with, without) = (claims(asker, options, asked), claims(asker.plain(), options, asked));
+    Rights::SUBSCRIBE
+        .only_if(asker.may(Rights::SUBSCRIBE) && subscribe(asker.plain(), channel, options, grant) != ALLOW)
+        .and(Rights::PRESENCE.only_if(with.join_leave && !without.join_leave))
+        .and(Rights::HISTORY.only_if(with.positioned && !without.positioned))
+        .and(Rights::HISTORY.only_if(with.recoverable && !without.recoverable))
 }
 
 /// Can their wire carry what is said on the channel? Asked on subscribing, so that nobody is
@@ -207,7 +253,7 @@ fn reads(asker: Asker<'_>, options: &ChannelOptions, standing: Standing) -> bool
         subscriber: options.allow_history_for_subscriber,
         anonymous: options.allow_history_for_anonymous,
     };
-    named.includes(asker, standing)
+    asker.may(Rights::HISTORY) || named.includes(asker, standing)
 }
 
 fn sees(asker: Asker<'_>, options: &ChannelOptions, standing: Standing) -> bool {
@@ -216,7 +262,7 @@ fn sees(asker: Asker<'_>, options: &ChannelOptions, standing: Standing) -> bool 
         subscriber: options.allow_presence_for_subscriber,
         anonymous: options.allow_presence_for_anonymous,
     };
-    named.includes(asker, standing)
+    asker.may(Rights::PRESENCE) || named.includes(asker, standing)
 }
 
 /// What clients call a kind of patch.

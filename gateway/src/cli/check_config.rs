@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{ConfigFile, Failure, complain, say};
+use crate::cli::{ConfigFile, Failure, check_keys, complain, say};
 use crate::config::{Purpose, load};
 
 #[derive(Debug, Args)]
@@ -23,6 +23,7 @@ impl CheckConfig {
         for warning in &loaded.warnings {
             complain(&format!("warning: {warning}"));
         }
+        check_keys(&loaded.config.auth)?;
         say("ok")
     }
 }

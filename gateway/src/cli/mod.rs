@@ -10,6 +10,7 @@
 //! Answers go to the standard output, complaints to the standard error stream.
 
 mod check_config;
+mod check_token;
 mod dev;
 mod health;
 mod print_config;
@@ -25,6 +26,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::auth::Auth;
+use crate::config::section::AuthConfig;
 use crate::config::{Flag, Loaded, Machine, Problems, Purpose, Sources, load};
 
 const EXIT_FAILURE: u8 = 1;
@@ -40,6 +43,7 @@ Examples:
   fanfare-gateway check-config -c gateway.toml     tell all that is wrong with it
   fanfare-gateway serve -c gateway.toml            run it
   fanfare-gateway token --user 42 --ttl 1h         a token to connect with
+  fanfare-gateway check-token eyJhbGciOi...        why it is refused, if it is
 
 Every key can also be set by the environment: FANFARE_SERVER__LISTEN=0.0.0.0:80. See docs/config.md.")]
 struct Cli {
@@ -55,6 +59,8 @@ enum Command {
     Serve(serve::Serve),
     /// Make a token with the configured secret
     Token(token::Token),
+    /// Tell what a token opens, or why it is refused
+    CheckToken(check_token::CheckToken),
     /// Tell all that is wrong with a configuration, without starting anything
     CheckConfig(check_config::CheckConfig),
     /// Print every key: with its default, or as it is set
@@ -98,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Dev(dev) => dev.run(),
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::CheckToken(check) => check.run(),
         Command::CheckConfig(check) => check.run(),
         Command::PrintConfig(print) => print.run(),
         Command::Health(health) => health.run(),
@@ -164,6 +171,11 @@ fn load_for(purpose: Purpose, file: &ConfigFile, flags: KeyFlags) -> Result<Load
 /// Reads the configuration for a command that needs a key or two of it. Warnings are for `serve`.
 fn look_up(file: &ConfigFile) -> Result<Loaded, Problems> {
     load(&file.sources(Purpose::LookUp))
+}
+
+/// Reads the files with keys, which are no part of the configuration's text and can be as wrong.
+fn check_keys(auth: &AuthConfig) -> Result<(), Failure> {
+    Auth::new(auth).map(|_| ()).map_err(|problem| Failure::Config(problem.to_string()))
 }
 
 /// Variables whose names are not text cannot be ours.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::app;
-use crate::cli::{ConfigFile, Failure, KeyFlags, load_for, on_runtime};
+use crate::cli::{ConfigFile, Failure, KeyFlags, check_keys, load_for, on_runtime};
 use crate::config::Purpose;
 
 #[derive(Debug, Args)]
@@ -24,6 +24,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let loaded = load_for(Purpose::Serve, &self.file, self.flags)?;
+        check_keys(&loaded.config.auth)?;
         on_runtime(app::serve(loaded.config, loaded.warnings))
     }
 }

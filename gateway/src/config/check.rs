@@ -1,23 +1,22 @@
 //! From what was written to a [`Config`]: every value alone and all of them together. Says everything
 //! that is wrong at once; pure, but for what [`Machine`](crate::config::Machine) told.
 
+mod auth;
 mod channel;
 mod client;
 mod history;
+mod hook;
+mod limit;
+mod server;
+mod webhook;
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use crate::config::load::{Purpose, Sources};
-use crate::config::manual::variable;
 use crate::config::problem::Problem;
-use crate::config::raw::{
-    Raw, RawApi, RawBroker, RawClient, RawServer, RawShutdown, RawSubscriptionToken, RawTelemetry, RawToken,
-};
-use crate::config::secret::Secret;
-use crate::config::section::{
-    ApiConfig, AuthConfig, BrokerConfig, BrokerUrl, ServerConfig, ShutdownConfig, TelemetryConfig, TokenConfig,
-};
+use crate::config::raw::{Raw, RawApi, RawBroker, RawServer, RawShutdown, RawTelemetry, RawTls};
+use crate::config::section::{ApiConfig, BrokerConfig, BrokerUrl, ServerConfig, ShutdownConfig, TelemetryConfig};
 use crate::config::settings::{Reader, Settings};
 use crate::config::{Config, unknown};
 use crate::model::ByteSize;
@@ -28,8 +27,6 @@ const FILES_RESERVED: usize = 512;
 const CONNECTIONS_MAX: usize = 1_000_000;
 /// When the limit of open files cannot be read.
 const CONNECTIONS_MAX_UNKNOWN: usize = 10_000;
-/// Shorter secrets can be guessed offline from one token (RFC 7518, 3.2).
-const SECRET_BYTES_MIN: usize = 32;
 
 /// Checks everything; what is wrong is added to `problems`, and the result is then of no use.
 pub(crate) fn check(
@@ -51,17 +48,21 @@ pub(crate) fn check(
         }
     }
     let mut checker = Checker { settings, sources, problems, warnings };
-    let auth = checker.auth(&raw.token, &raw.subscription_token, &raw.client);
     checker.replicas(&raw);
-    let channel = checker.channel(&raw.channel_default, raw.namespaces);
+    let auth = checker.auth(raw.token, raw.subscription_token, raw.issuers, &raw.client);
+    let mut channel = checker.channel(&raw.channel_default, raw.namespaces);
+    let hook = checker.hooks(raw.hook_use, raw.hooks, &mut channel);
     Config {
-        server: checker.server(raw.server),
+        server: checker.server(raw.server, raw.tls),
+        webhook: checker.webhook(raw.webhook, &channel),
         client: checker.client(raw.client, raw.personal_channel, &channel),
         channel,
         history: checker.history(&raw.history),
         presence: checker.presence(&raw.presence),
+        limit: checker.limit(&raw.limit, &raw.connection_limit, &raw.user_limit, &raw.broker.url),
         broker: checker.broker(raw.broker),
         auth,
+        hook,
         api: checker.api(raw.api),
         telemetry: checker.telemetry(raw.telemetry),
         shutdown: checker.shutdown(&raw.shutdown),
@@ -107,7 +108,8 @@ impl Checker<'_> {
         }
     }
 
-    fn server(&mut self, raw: RawServer) -> ServerConfig {
+    fn server(&mut self, raw: RawServer, tls: RawTls) -> ServerConfig {
+        self.proxies(&raw);
         let (public, internal) = (raw.listen, raw.internal_listen);
         let same_ip = public.ip() == internal.ip() || public.ip().is_unspecified() || internal.ip().is_unspecified();
         if public.port() != 0 && public.port() == internal.port() && same_ip {
@@ -131,6 +133,10 @@ impl Checker<'_> {
             header_size_limit: raw.header_size_limit,
             read_buffer: raw.read_buffer,
             write_buffer: raw.write_buffer,
+            trusted_proxies: raw.trusted_proxies,
+            client_address_header: raw.client_address_header,
+            proxy_protocol: raw.proxy_protocol,
+            tls: self.tls(tls),
         }
     }
 
@@ -158,55 +164,6 @@ impl Checker<'_> {
             self.warn(path, format!("the limit of {files} open files allows {derived} connections: raise the limit"));
         }
         derived
-    }
-
-    fn auth(&mut self, token: &RawToken, subscription: &RawSubscriptionToken, client: &RawClient) -> AuthConfig {
-        self.secret("auth.token.hmac_secret", token.hmac_secret.as_ref());
-        self.secret("auth.subscription_token.hmac_secret", subscription.hmac_secret.as_ref());
-        let lists = [
-            ("auth.token.algorithms", Some(&token.algorithms)),
-            ("auth.subscription_token.algorithms", subscription.algorithms.as_ref()),
-        ];
-        for (path, algorithms) in lists {
-            if algorithms.is_some_and(Vec::is_empty) {
-                self.problem(path, "is empty, so no token could be good: name at least one");
-            }
-        }
-        let path = "auth.token.hmac_secret";
-        let somebody = client.insecure || client.allow_anonymous || token.hmac_secret.is_some();
-        if self.sources.purpose == Purpose::Serve && !somebody && self.settings.get(path).is_none() {
-            let text = format!(
-                "is not set, so nobody could connect: set it in the file, by {v} or by {v}_FILE; \
-                 or let clients in without tokens by client.allow_anonymous = true",
-                v = variable(path)
-            );
-            self.problem(path, text);
-        }
-        AuthConfig {
-            token: TokenConfig {
-                algorithms: token.algorithms.clone(),
-                hmac_secret: token.hmac_secret.clone(),
-                audience: token.audience.clone(),
-                issuer: token.issuer.clone(),
-            },
-            subscription_token: TokenConfig {
-                algorithms: subscription.algorithms.as_ref().unwrap_or(&token.algorithms).clone(),
-                hmac_secret: subscription.hmac_secret.as_ref().or(token.hmac_secret.as_ref()).cloned(),
-                audience: subscription.audience.as_ref().or(token.audience.as_ref()).cloned(),
-                issuer: subscription.issuer.as_ref().or(token.issuer.as_ref()).cloned(),
-            },
-        }
-    }
-
-    fn secret(&mut self, path: &str, secret: Option<&Secret>) {
-        if let Some(bytes) = secret.map(|secret| secret.expose().len())
-            && bytes < SECRET_BYTES_MIN
-        {
-            self.warn(
-                path,
-                format!("has {bytes} bytes and can be guessed: take {SECRET_BYTES_MIN} random ones or more"),
-            );
-        }
     }
 
     fn api(&mut self, raw: RawApi) -> ApiConfig {
@@ -257,10 +214,10 @@ impl Checker<'_> {
         self.log_level(&raw.log_level);
         if let Some(endpoint) = &raw.otlp_endpoint {
             let path = "telemetry.otlp_endpoint";
-            match endpoint.split_once("://") {
+            match endpoint.expose().split_once("://") {
                 Some(("http", host)) if !host.is_empty() && !host.contains(' ') => {}
                 Some(("https", _)) => self.problem(path, "https is not built yet: send to a collector by http://"),
-                _ => self.problem(path, format!("{endpoint:?} is not a URL: write \"http://host:4318\"")),
+                _ => self.problem(path, "is not a URL: write \"http://host:4318\""),
             }
         }
         if !(0.0..=1.0).contains(&raw.sample_ratio) {

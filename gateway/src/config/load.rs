@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::manual::variable;
 use crate::config::problem::{Problem, Problems};
-use crate::config::raw::{self, NAMESPACES};
+use crate::config::raw::{self, HOOKS, LISTS, RawHook};
 use crate::config::settings::{Origin, Settings, Written};
 use crate::config::{Config, Machine, check, unknown};
 
@@ -148,6 +148,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     for Flag { flag, path, value } in &sources.flags {
         settings.put(path, Written::Text(value.clone()), Origin::Flag(flag));
     }
+    settings.gather(HOOKS, "headers");
     let config = check::check(&settings, sources, &mut problems, &mut warnings);
     // Somebody tried to set these, and was told what went wrong: "is not set" would lead astray.
     problems.retain(|problem| problem.origin.is_some() || !unread.contains(&problem.path));
@@ -188,7 +189,8 @@ fn read_environment(
     let mut unread = BTreeSet::new();
     let mut ours: BTreeMap<&str, &OsString> =
         environment.iter().filter(|(name, _)| name.starts_with("FANFARE_")).map(|(k, v)| (k.as_str(), v)).collect();
-    for path in paths() {
+    let hooks: BTreeSet<String> = ours.keys().filter_map(|name| hook_path(name)).collect();
+    for path in paths().chain(hooks) {
         let name = variable(&path);
         let file_name = format!("{name}_FILE");
         let read = match (ours.remove(name.as_str()), ours.remove(file_name.as_str())) {
@@ -204,8 +206,14 @@ fn read_environment(
                 .map_err(|text| (file_name.clone(), text)),
         };
         match read {
-            Ok((text, origin)) if path == NAMESPACES => put_namespaces(settings, &text, &origin, problems),
-            Ok((text, origin)) => settings.put(&path, Written::Text(text), origin),
+            Ok((text, origin)) => match LISTS.iter().find(|(list, ..)| path == *list) {
+                Some((list, _, example)) => {
+                    put_list(settings, list, example, &text, &origin).unwrap_or_else(|problem| {
+                        problems.push(problem);
+                    })
+                }
+                None => settings.put(&path, Written::Text(text), origin),
+            },
             Err((name, text)) => {
                 problems.push(Problem { path: name, origin: None, text });
                 unread.insert(path);
@@ -216,11 +224,20 @@ fn read_environment(
     unread
 }
 
-/// The path of every key that a variable can set; the namespaces are one of them.
+/// The path of every key that a variable can set; a list of tables is one of them.
 pub(crate) fn paths() -> impl Iterator<Item = String> {
-    let sections = raw::SECTIONS.iter().filter(|section| section.path != NAMESPACES);
+    let sections = raw::SECTIONS.iter().filter(|section| LISTS.iter().all(|(list, ..)| section.path != *list));
     let keys = sections.flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.path, key.name)));
-    keys.chain(std::iter::once(NAMESPACES.to_owned()))
+    keys.chain(LISTS.iter().map(|(list, ..)| (*list).to_owned()))
+}
+
+/// The path of a hook's key that a variable sets, with or without `_FILE`: hooks have names of their own.
+fn hook_path(variable: &str) -> Option<String> {
+    let (name, key) = variable.strip_prefix("FANFARE_HOOK__")?.split_once("__")?;
+    let key = key.to_ascii_lowercase();
+    let known = |key: &&str| RawHook::MANUAL.keys.iter().any(|known| known.name == *key);
+    let key = [Some(&*key), key.strip_suffix("_file")].into_iter().flatten().find(known)?;
+    Some(format!("{HOOKS}.{}.{key}", name.to_ascii_lowercase()))
 }
 
 fn variable_text(value: &OsStr) -> Result<String, String> {
@@ -241,16 +258,13 @@ fn named_file_text(file: &OsStr) -> Result<String, String> {
     if text.is_empty() { Err(format!("the file {} is empty", Path::new(file).display())) } else { Ok(text.to_owned()) }
 }
 
-fn put_namespaces(settings: &mut Settings, text: &str, origin: &Origin, problems: &mut Vec<Problem>) {
-    match serde_json::from_str::<Vec<toml::Table>>(text) {
-        Ok(tables) => {
-            settings.remove_tables(NAMESPACES);
-            settings.put_tables(NAMESPACES, tables, origin);
-        }
-        Err(_) => problems.push(Problem {
-            path: NAMESPACES.into(),
-            origin: Some(origin.clone()),
-            text: r#"is not a JSON list of objects such as [{"name":"chat","allow_subscribe_for_client":true}]"#.into(),
-        }),
-    }
+fn put_list(settings: &mut Settings, list: &str, example: &str, text: &str, origin: &Origin) -> Result<(), Problem> {
+    let tables = serde_json::from_str::<Vec<toml::Table>>(text).map_err(|_| Problem {
+        path: list.into(),
+        origin: Some(origin.clone()),
+        text: format!("is not a JSON list of objects such as [{example}]"),
+    })?;
+    settings.remove_tables(list);
+    settings.put_tables(list, tables, origin);
+    Ok(())
 }

@@ -11,14 +11,17 @@ pub mod duration;
 pub mod load;
 mod machine;
 pub mod manual;
+pub(crate) mod moment;
 pub mod print;
 mod problem;
+mod rate;
 mod raw;
 pub mod secret;
 pub mod section;
 mod settings;
 mod unknown;
 mod value;
+pub mod web_url;
 
 pub use load::{Flag, Loaded, Purpose, Sources, load};
 pub use machine::Machine;
@@ -27,8 +30,8 @@ pub use raw::SECTIONS;
 pub use settings::{Origin, Settings};
 
 use section::{
-    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, PresenceConfig, ServerConfig,
-    ShutdownConfig, TelemetryConfig,
+    ApiConfig, AuthConfig, BrokerConfig, ChannelConfig, ClientConfig, HistoryConfig, HooksConfig, LimitConfig,
+    PresenceConfig, ServerConfig, ShutdownConfig, TelemetryConfig, WebhookConfig,
 };
 
 /// The whole configuration, checked.
@@ -48,8 +51,14 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// Whose tokens are good.
     pub auth: AuthConfig,
+    /// The application's hooks.
+    pub hook: HooksConfig,
     /// The server API.
     pub api: ApiConfig,
+    /// How much anyone may ask for.
+    pub limit: LimitConfig,
+    /// Events that the application's backend is told; none if it is told nothing.
+    pub webhook: Option<WebhookConfig>,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// How a node goes down.

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use crate::config::centrifugo::{self, NAMES, OPTIONS_LATER, OPTIONS_NEW};
+use crate::config::centrifugo::{self, NAMES, OPTIONS_LATER, OPTIONS_NEW, OPTIONS_RENAMED};
 use crate::config::load::DEV;
 use crate::config::manual::{Key, Section, Unset};
-use crate::config::raw::{NAMESPACES, RawChannelOptions, SECTIONS};
+use crate::config::raw::{HOOK, HOOKS, LISTS, NAMESPACES, RawChannelOptions, RawHookUse, SECTIONS};
 use crate::config::settings::{Origin, Settings};
+use crate::config::value::EXAMPLE_SECRET;
 
 const HEAD: &str = "\
 # Every key of the gateway's configuration. `#key = value` shows what a key is when it is not set, or,
@@ -34,8 +35,10 @@ pub fn effective(settings: &Settings) -> String {
 fn file(head: &str, settings: &Settings) -> String {
     let mut out = head.to_owned();
     for section in SECTIONS {
-        if section.path == NAMESPACES {
-            namespaces(&mut out, section, settings);
+        if is_list(section) {
+            list(&mut out, section, settings);
+        } else if section.path == HOOK {
+            hooks(&mut out, section, settings);
         } else {
             out.push('\n');
             comment(&mut out, section.about);
@@ -46,21 +49,45 @@ fn file(head: &str, settings: &Settings) -> String {
     out
 }
 
-/// The given ones; without any, one as an example, commented out as a whole.
-fn namespaces(out: &mut String, section: &Section, settings: &Settings) {
-    let given = (0..).map(|index| format!("{NAMESPACES}[{index}]")).take_while(|path| settings.get(path).is_some());
+fn is_list(section: &Section) -> bool {
+    LISTS.iter().any(|(list, ..)| section.path == *list)
+}
+
+/// The given tables; without any, one as an example, commented out as a whole.
+fn list(out: &mut String, section: &Section, settings: &Settings) {
+    let list = section.path;
+    // A namespace has the keys of `channel.default`, too.
+    let more = if list == NAMESPACES { RawChannelOptions::MANUAL.keys } else { &[] };
+    let given = (0..).map(|index| format!("{list}[{index}]")).take_while(|path| settings.get(path).is_some());
     let given: Vec<String> = given.collect();
     out.push('\n');
     comment(out, section.about);
     for path in &given {
-        let _ = writeln!(out, "[[{NAMESPACES}]]");
+        let _ = writeln!(out, "[[{list}]]");
         keys(out, section.keys, path, settings, false);
-        keys(out, RawChannelOptions::MANUAL.keys, path, settings, false);
+        keys(out, more, path, settings, false);
     }
     if given.is_empty() {
-        let _ = writeln!(out, "#[[{NAMESPACES}]]");
-        keys(out, section.keys, NAMESPACES, settings, true);
-        keys(out, RawChannelOptions::MANUAL.keys, NAMESPACES, settings, false);
+        let _ = writeln!(out, "#[[{list}]]");
+        keys(out, section.keys, list, settings, true);
+        keys(out, more, list, settings, false);
+    }
+}
+
+/// The given ones; without any, an empty one as an example.
+fn hooks(out: &mut String, section: &Section, settings: &Settings) {
+    let is_key = |name: &String| RawHookUse::MANUAL.keys.iter().any(|key| key.name == name);
+    let mut given: Vec<String> = settings.tables_of(HOOKS).into_iter().filter(|name| !is_key(name)).collect();
+    out.push('\n');
+    comment(out, section.about);
+    let explained = given.is_empty();
+    if explained {
+        given.extend(HOOK.rsplit('.').next().map(str::to_owned));
+    }
+    for name in given {
+        let path = format!("{HOOKS}.{name}");
+        let _ = writeln!(out, "[{path}]");
+        keys(out, section.keys, &path, settings, explained);
     }
 }
 
@@ -99,14 +126,15 @@ pub fn markdown() -> String {
     let dev = Settings::from_toml(DEV, |_| Origin::Dev).expect("a constant, read by tests");
     let mut out = MARKDOWN_HEAD.to_owned();
     for section in SECTIONS {
-        let brackets = if section.path == NAMESPACES { ("[[", "]]") } else { ("[", "]") };
+        let brackets = if is_list(section) { ("[[", "]]") } else { ("[", "]") };
         let about: Vec<&str> = section.about.iter().map(|line| line.trim()).collect();
         let _ = writeln!(out, "\n## `{}{}{}`\n\n{}\n", brackets.0, section.path, brackets.1, about.join("\n"));
         let _ = writeln!(out, "| key | default | meaning |\n| --- | --- | --- |");
         for key in section.keys {
             let default = match key.unset {
                 Unset::Default(_) => format!("`{}`", key.shown()),
-                Unset::Example(_) if key.is_secret => "unset".to_owned(),
+                // What nobody may take over is no example.
+                Unset::Example(example) if example == EXAMPLE_SECRET => "unset".to_owned(),
                 Unset::Example(_) => format!("unset; e.g. `{}`", key.shown()),
             };
             let in_dev = dev.get(&format!("{}.{}", section.path, key.name)).and_then(|set| (key.show)(&set.value));
@@ -167,6 +195,9 @@ pub fn centrifugo_tables() -> String {
     for key in RawChannelOptions::MANUAL.keys {
         let text = if OPTIONS_NEW.contains(&key.name) { "new here" } else { "the same" };
         let _ = writeln!(out, "| `{}` | {text} |", key.name);
+    }
+    for (option, here) in OPTIONS_RENAMED {
+        let _ = writeln!(out, "| `{option}` | `{here}` |");
     }
     for option in OPTIONS_LATER {
         let _ = writeln!(out, "| `{option}` | {} |", centrifugo::LATER);

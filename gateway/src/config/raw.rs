@@ -10,27 +10,52 @@ use std::time::Duration;
 
 use crate::config::manual::{Key, Section, Unset, show};
 use crate::config::secret::Secret;
-use crate::config::section::auth::Algorithm;
-use crate::config::section::{BrokerUrl, LogFormat};
+use crate::config::section::{AddressHeader, BrokerUrl, LogFormat, ProxyProtocol};
 use crate::config::settings::Reader;
 use crate::config::value::Value;
-use crate::model::ByteSize;
+use crate::config::web_url::WebUrl;
+use crate::model::{ByteSize, Network};
 
+pub(crate) use auth::{RawIssuer, RawSubscriptionToken, RawToken};
 pub(crate) use channel::{RawChannelOptions, RawHistory, RawNamespaceName, RawPresence};
+pub(crate) use hook::{RawHook, RawHookUse};
+pub(crate) use limit::{RawConnectionLimit, RawLimit, RawUserLimit};
+pub(crate) use tls::RawTls;
+pub(crate) use webhook::RawWebhook;
 
 /// The path of the list of namespaces.
 pub(crate) const NAMESPACES: &str = "channel.namespace";
 
+/// The path of the list of issuers.
+pub(crate) const ISSUERS: &str = "auth.issuer";
+
+/// Lists of tables: what a table is called in complaints, and a table as in a variable.
+pub(crate) const LISTS: &[(&str, &str, &str)] = &[
+    (NAMESPACES, "namespace", r#"{"name":"chat","allow_subscribe_for_client":true}"#),
+    (ISSUERS, "issuer", r#"{"name":"staff","issuer":"https://staff.example.com","public_keys":["staff.pem"]}"#),
+];
+/// The section that holds the hooks, each with its own name, and how the manual calls one.
+pub(crate) const HOOKS: &str = "hook";
+pub(crate) const HOOK: &str = "hook.app";
+
 /// Every section, in the order of the manual.
 pub const SECTIONS: &[Section] = &[
     RawServer::MANUAL,
+    RawTls::MANUAL,
     RawClient::MANUAL,
     RawPersonalChannel::MANUAL,
     RawToken::MANUAL,
     RawSubscriptionToken::MANUAL,
+    RawIssuer::MANUAL,
     RawChannelOptions::MANUAL,
     RawNamespaceName::MANUAL,
+    RawHookUse::MANUAL,
+    RawHook::MANUAL,
     RawApi::MANUAL,
+    RawLimit::MANUAL,
+    RawConnectionLimit::MANUAL,
+    RawUserLimit::MANUAL,
+    RawWebhook::MANUAL,
     RawHistory::MANUAL,
     RawPresence::MANUAL,
     RawBroker::MANUAL,
@@ -42,13 +67,22 @@ pub const SECTIONS: &[Section] = &[
 #[derive(Debug)]
 pub(crate) struct Raw {
     pub(crate) server: RawServer,
+    pub(crate) tls: RawTls,
     pub(crate) client: RawClient,
     pub(crate) personal_channel: RawPersonalChannel,
     pub(crate) token: RawToken,
     pub(crate) subscription_token: RawSubscriptionToken,
+    /// Each with its path, `auth.issuer[0]`.
+    pub(crate) issuers: Vec<(String, RawIssuer)>,
     pub(crate) channel_default: RawChannelOptions,
     pub(crate) namespaces: Vec<RawNamespace>,
+    pub(crate) hook_use: RawHookUse,
+    pub(crate) hooks: Vec<RawNamedHook>,
     pub(crate) api: RawApi,
+    pub(crate) limit: RawLimit,
+    pub(crate) connection_limit: RawConnectionLimit,
+    pub(crate) user_limit: RawUserLimit,
+    pub(crate) webhook: RawWebhook,
     pub(crate) history: RawHistory,
     pub(crate) presence: RawPresence,
     pub(crate) broker: RawBroker,
@@ -62,20 +96,38 @@ pub(crate) struct RawNamespace {
     /// `channel.namespace[0]`
     pub(crate) path: String,
     pub(crate) name: Option<String>,
+    pub(crate) pattern: Option<String>,
     pub(crate) options: RawChannelOptions,
+}
+
+/// One `[hook.app]`.
+#[derive(Debug)]
+pub(crate) struct RawNamedHook {
+    /// `hook.app`
+    pub(crate) path: String,
+    pub(crate) name: String,
+    pub(crate) hook: RawHook,
 }
 
 impl Raw {
     pub(crate) fn read(reader: &mut Reader) -> Self {
         Self {
             server: RawServer::read(reader, "server"),
+            tls: RawTls::read(reader, "server.tls"),
             client: RawClient::read(reader, "client"),
             personal_channel: RawPersonalChannel::read(reader, "client.subscribe_to_user_personal_channel"),
             token: RawToken::read(reader, "auth.token"),
             subscription_token: RawSubscriptionToken::read(reader, "auth.subscription_token"),
+            issuers: read_issuers(reader),
             channel_default: RawChannelOptions::read(reader, "channel.default"),
             namespaces: read_namespaces(reader),
+            hook_use: RawHookUse::read(reader, HOOKS),
+            hooks: read_hooks(reader),
             api: RawApi::read(reader, "api"),
+            limit: RawLimit::read(reader, "limit"),
+            connection_limit: RawConnectionLimit::read(reader, "limit.connection"),
+            user_limit: RawUserLimit::read(reader, "limit.user"),
+            webhook: RawWebhook::read(reader, "webhook"),
             history: RawHistory::read(reader, "history"),
             presence: RawPresence::read(reader, "presence"),
             broker: RawBroker::read(reader, "broker"),
@@ -93,10 +145,36 @@ fn read_namespaces(reader: &mut Reader) -> Vec<RawNamespace> {
             reader.skip_empty_list(NAMESPACES);
             return namespaces;
         }
-        let name = RawNamespaceName::read(reader, &path).name;
+        let RawNamespaceName { name, pattern } = RawNamespaceName::read(reader, &path);
         let options = RawChannelOptions::read(reader, &path);
-        namespaces.push(RawNamespace { path, name, options });
+        namespaces.push(RawNamespace { path, name, pattern, options });
     }
+}
+
+fn read_issuers(reader: &mut Reader) -> Vec<(String, RawIssuer)> {
+    let mut issuers = Vec::new();
+    loop {
+        let path = format!("{ISSUERS}[{}]", issuers.len());
+        if !reader.has_table(&path) {
+            reader.skip_empty_list(ISSUERS);
+            return issuers;
+        }
+        let issuer = RawIssuer::read(reader, &path);
+        issuers.push((path, issuer));
+    }
+}
+
+fn read_hooks(reader: &mut Reader) -> Vec<RawNamedHook> {
+    // What the section's own keys are called is no name: `hook.connect.url` stays unknown, and is explained.
+    let is_free = |name: &String| RawHookUse::MANUAL.keys.iter().all(|key| key.name != name);
+    let names = reader.tables_of(HOOKS).into_iter().filter(is_free);
+    names
+        .map(|name| {
+            let path = format!("{HOOKS}.{name}");
+            let hook = RawHook::read(reader, &path);
+            RawNamedHook { path, name, hook }
+        })
+        .collect()
 }
 
 /// The type of a key's field: with a default it is always there.
@@ -162,8 +240,13 @@ macro_rules! section {
     };
 }
 
-// Below the macros, which it uses.
+// Below the macros, which they use.
+mod auth;
 mod channel;
+mod hook;
+mod limit;
+mod tls;
+mod webhook;
 
 section! {
     /// Listeners, and what a connection may cost before it is one.
@@ -186,6 +269,15 @@ section! {
         read_buffer: ByteSize, default "16KiB";
         /// How much is gathered before one write to a socket.
         write_buffer: ByteSize, default "16KiB";
+        /// Addresses of balancers and other proxies that are believed when they say where a client is:
+        /// "10.0.0.0/8", "fd00::/8", "192.0.2.7". All others speak for themselves only.
+        trusted_proxies: Vec<Network>, default "[]";
+        /// Where they say it: "x-forwarded-for" or "forwarded", both read from the right to the first
+        /// address that is not a trusted proxy's, "x-real-ip", or "off".
+        client_address_header: AddressHeader, default "x-forwarded-for";
+        /// "required": every connection to `listen` begins with a PROXY header, version 1 or 2, and comes
+        /// from `trusted_proxies`. "off": none does.
+        proxy_protocol: ProxyProtocol, default "off";
     }
 }
 
@@ -197,12 +289,18 @@ section! {
         insecure: bool, default "false";
         /// Clients without a token are let in as the anonymous user.
         allow_anonymous: bool, default "false";
+        /// Connection tokens must name a user: those that name none are closed with 3507.
+        disallow_anonymous_connection_tokens: bool, default "false";
         /// Origins of web pages that may connect, besides pages from the gateway's own host:
-        /// "https://example.com", "https://*.example.com" (one label), "*" (any page).
+        /// "https://example.com", "https://*.example.com" (one label), "http://localhost:*" (any port),
+        /// "*" (any page).
         allowed_origins: Vec<String>, default "[]";
         /// Lets this parameter of the URL carry the connection token, for tools that can do nothing
         /// else. Unset: none, because URLs reach logs.
         token_query_parameter: String, example "token";
+        /// Lets this cookie carry the connection token, for pages whose origin `allowed_origins` lists;
+        /// not "*", because cookies go along whoever's page asks. Unset: none.
+        token_cookie: String, example "__Host-fanfare";
         /// How often a silent connection is pinged; whole seconds.
         ping_interval: Duration, default "25s";
         /// How long the answer may take; shorter than `ping_interval`.
@@ -233,35 +331,6 @@ section! {
         enabled: bool, default "false";
         /// Makes it `NAMESPACE:#USER`. Unset: no namespace, the rules of `channel.default`.
         namespace: String, example "chat";
-    }
-}
-
-section! {
-    /// Whose connection tokens are good.
-    RawToken at "auth.token" {
-        /// What tokens may be signed with: "HS256", "HS384", "HS512". Never taken from the token.
-        algorithms: Vec<Algorithm>, default r#"["HS256"]"#;
-        /// The secret that tokens are signed with; 32 random bytes or more. Better set by
-        /// FANFARE_AUTH__TOKEN__HMAC_SECRET_FILE than here.
-        hmac_secret: Secret, example "change-me";
-        /// When set, a token's `aud` must name it.
-        audience: String, example "fanfare";
-        /// When set, a token's `iss` must be it.
-        issuer: String, example "https://example.com";
-    }
-}
-
-section! {
-    /// Whose subscription tokens are good. What is not set here is as in `auth.token`.
-    RawSubscriptionToken at "auth.subscription_token" {
-        /// As `auth.token.algorithms`.
-        algorithms: Vec<Algorithm>, example r#"["HS256"]"#;
-        /// As `auth.token.hmac_secret`.
-        hmac_secret: Secret, example "change-me";
-        /// As `auth.token.audience`.
-        audience: String, example "fanfare";
-        /// As `auth.token.issuer`.
-        issuer: String, example "https://example.com";
     }
 }
 
@@ -307,7 +376,7 @@ section! {
         /// "text" for people, "json" for machines.
         log_format: LogFormat, default "text";
         /// Where spans go, by OTLP over HTTP. Unset: nowhere.
-        otlp_endpoint: String, example "http://collector:4318";
+        otlp_endpoint: WebUrl, example "http://collector:4318";
         /// Share of the traces begun here that are kept, 0 to 1. Traces begun elsewhere keep their own
         /// decision.
         sample_ratio: f64, default "0.0";

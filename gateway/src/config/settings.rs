@@ -167,6 +167,31 @@ impl Settings {
         self.0.extend(upper.0);
     }
 
+    /// Makes one value of each table `key` of the tables below `section`: `hook.app.headers`, whose keys are
+    /// not ours.
+    pub(crate) fn gather(&mut self, section: &str, key: &str) {
+        let (below, at_key) = (format!("{section}."), format!(".{key}."));
+        let mut tables: BTreeMap<String, (toml::Table, Origin)> = BTreeMap::new();
+        self.0.retain(|path, setting| {
+            let table = path.strip_prefix(&below).and_then(|rest| rest.split_once(&at_key));
+            let (Some((name, inner)), Written::Toml(value)) = (table, &setting.value) else { return true };
+            let inner = inner.trim_matches('"').to_owned();
+            let path = format!("{below}{name}.{key}");
+            let (table, _) = tables.entry(path).or_insert_with(|| (toml::Table::new(), setting.origin.clone()));
+            table.insert(inner, value.clone());
+            false
+        });
+        for (path, (table, origin)) in tables {
+            // One that a variable holds as a whole wins.
+            self.0.entry(path).or_insert(Setting { value: Written::Toml(toml::Value::Table(table)), origin });
+        }
+    }
+
+    /// The names of the tables right below a section that hold something.
+    pub(crate) fn tables_of(&self, section: &str) -> Vec<String> {
+        tables_of(&self.0, section)
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<&Setting> {
         self.0.get(path)
     }
@@ -215,6 +240,11 @@ impl Reader {
         self.left.remove(path).is_some()
     }
 
+    /// The names of the tables right below a section.
+    pub(crate) fn tables_of(&self, section: &str) -> Vec<String> {
+        tables_of(&self.left, section)
+    }
+
     /// An empty list of tables is the same as none.
     pub(crate) fn skip_empty_list(&mut self, path: &str) {
         let empty = |setting: &Setting| setting.value == Written::Toml(toml::Value::Array(Vec::new()));
@@ -234,6 +264,14 @@ fn join(section: &str, key: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     let key = if !key.is_empty() && key.bytes().all(plain) { key.to_owned() } else { format!("{key:?}") };
     if section.is_empty() { key } else { format!("{section}.{key}") }
+}
+
+fn tables_of(settings: &BTreeMap<String, Setting>, section: &str) -> Vec<String> {
+    let below = format!("{section}.");
+    let mut names: Vec<String> =
+        settings.keys().filter_map(|path| Some(path.strip_prefix(&below)?.split_once('.')?.0.to_owned())).collect();
+    names.dedup();
+    names
 }
 
 fn empty_table() -> Written {

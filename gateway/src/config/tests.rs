@@ -10,8 +10,14 @@ use super::section::{BrokerUrl, DataFormat, LogFormat, TokenConfig};
 use super::*;
 use crate::model::ByteSize;
 
+mod auth;
+mod centrifugos;
 mod channels;
+mod doors;
+mod hooks;
+mod limits;
 mod printed;
+mod webhook;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// So that `serve` lets somebody in.
@@ -39,6 +45,8 @@ fn load_from(purpose: Purpose, file: &str, environment: &[(&str, &str)]) -> Resu
 
 /// An example with what one has to choose oneself chosen.
 fn own(example: &str) -> String {
+    // The cookie wants an origin.
+    let example = example.replace("allowed_origins = []", "allowed_origins = [\"https://example.com\"]");
     example.replace(value::EXAMPLE_SECRET, SECRET)
 }
 
@@ -73,8 +81,23 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn defaults_of_serve() {
-    let Config { server, client, channel, history, presence, broker, auth, api, telemetry, shutdown } =
-        good("", &[]).config;
+    let Config {
+        server,
+        client,
+        channel,
+        history,
+        presence,
+        broker,
+        auth,
+        api,
+        telemetry,
+        shutdown,
+        limit,
+        hook,
+        webhook,
+    } = good("", &[]).config;
+    assert_eq!(hook, HooksConfig::default());
+    assert_eq!(webhook, None);
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let s = Duration::from_secs;
     assert_eq!(server.listen, addr("0.0.0.0:8080"));
@@ -86,6 +109,7 @@ fn defaults_of_serve() {
 
     assert!(!client.insecure && !client.allow_anonymous);
     assert!(client.allowed_origins.is_empty() && client.token_query_parameter.is_none());
+    assert!(client.token_cookie.is_none() && server.tls.is_none() && server.trusted_proxies.is_empty());
     assert_eq!((client.ping_interval, client.pong_timeout), (s(25), s(8)));
     assert_eq!(client.stale_close_delay, s(10));
     assert_eq!((client.expired_close_delay, client.expired_sub_close_delay), (s(25), s(25)));
@@ -108,6 +132,7 @@ fn defaults_of_serve() {
     assert_eq!((telemetry.log_level.as_str(), telemetry.log_format), ("info", LogFormat::Text));
     assert_eq!((telemetry.otlp_endpoint, telemetry.sample_ratio), (None, 0.0));
     assert_eq!((shutdown.ready_delay, shutdown.drain, shutdown.timeout), (s(5), s(10), s(30)));
+    limits::are_the_defaults(&limit);
 }
 
 #[test]
@@ -175,20 +200,23 @@ fn the_later_layer_wins() {
 fn every_key_can_be_a_variable() {
     let environment: Vec<(String, String)> = SECTIONS
         .iter()
-        .filter(|section| section.path != "channel.namespace")
+        .filter(|section| raw::LISTS.iter().all(|(list, ..)| section.path != *list))
         .flat_map(|section| section.keys.iter().map(move |key| (section, key)))
         .map(|(section, key)| {
             let (Unset::Default(text) | Unset::Example(text)) = key.unset;
             let path = format!("{}.{}", section.path, key.name);
-            (variable(&path), own(text))
+            // The cookie wants an origin.
+            let listed = path == "client.allowed_origins";
+            (variable(&path), own(if listed { r#"["https://example.com"]"# } else { text }))
         })
-        .chain([("FANFARE_CHANNEL__NAMESPACE".to_owned(), r#"[{"name":"chat"}]"#.to_owned())])
+        .chain(raw::LISTS.iter().map(|(list, _, example)| (variable(list), format!("[{example}]"))))
         .collect();
     let environment: Vec<(&str, &str)> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let loaded = good("", &environment);
     for (name, _) in &environment {
         let path = name.trim_start_matches("FANFARE_").to_lowercase().replace("__", ".");
-        let path = if path == "channel.namespace" { "channel.namespace[0].name".into() } else { path };
+        let is_list = raw::LISTS.iter().any(|(list, ..)| path == *list);
+        let path = if is_list { format!("{path}[0].name") } else { path };
         assert_eq!(loaded.settings.origin(&path), Some(&Origin::Variable((*name).to_owned())), "{path}");
     }
     assert_eq!(loaded.config.server.node_name, "gateway-1");
@@ -348,7 +376,8 @@ fn wrong_values_in_the_file() {
         ),
         (
             "auth.token.algorithms = [\"none\"]",
-            "auth.token.algorithms (gateway.toml:1): \"none\" in the list is not \"HS256\", \"HS384\" or \"HS512\"",
+            "auth.token.algorithms (gateway.toml:1): \"none\" in the list is not \"HS256\", \"HS384\", \"HS512\", the same \
+             with \"RS\", \"PS\" and \"ES\", or \"EdDSA\"",
         ),
         ("auth.token.audience = \"\"", "auth.token.audience (gateway.toml:1): is empty: leave it out instead"),
         ("auth.token.hmac_secret = 12345", "auth.token.hmac_secret (gateway.toml:1): is not a text"),
@@ -475,7 +504,7 @@ fn values_of_nodes_that_do_not_fit_together() {
         ("telemetry.sample_ratio = 2", "telemetry.sample_ratio (gateway.toml:1): 2 is out of range: write 0 to 1"),
         (
             "telemetry.otlp_endpoint = \"collector:4318\"",
-            "telemetry.otlp_endpoint (gateway.toml:1): \"collector:4318\" is not a URL: write \"http://host:4318\"",
+            "telemetry.otlp_endpoint (gateway.toml:1): is not a URL: write \"http://host:4318\"",
         ),
         (
             "shutdown.drain = \"1m\"",
@@ -556,52 +585,6 @@ fn unknown_keys() {
 }
 
 #[test]
-fn names_of_centrifugo() {
-    let file = r#"
-        admin.enabled = true
-        client.token.hmac_secret_key = "x"
-        client.token.rsa_public_key = "x"
-        http_api.key = "x"
-        engine.type = "redis"
-        prometheus.enabled = true
-        [channel.without_namespace]
-        allow_subscribe_for_client = true
-        auto_cache_recover = true
-        [[channel.namespaces]]
-        name = "chat"
-        presence = true
-    "#;
-    let expected = [
-        "admin.enabled (gateway.toml:2): is Centrifugo's name: not built yet; remove it",
-        "channel.namespaces[0].name (gateway.toml:12): is Centrifugo's name: here it is channel.namespace.name",
-        "channel.namespaces[0].presence (gateway.toml:13): is Centrifugo's name: here it is channel.namespace.presence",
-        "channel.without_namespace.allow_subscribe_for_client (gateway.toml:9): is Centrifugo's name: here it is \
-         channel.default.allow_subscribe_for_client",
-        "channel.without_namespace.auto_cache_recover (gateway.toml:10): is not built yet: remove it",
-        "client.token.hmac_secret_key (gateway.toml:3): is Centrifugo's name: here it is auth.token.hmac_secret",
-        "client.token.rsa_public_key (gateway.toml:4): is Centrifugo's name: not built yet; remove it",
-        "engine.type (gateway.toml:6): is Centrifugo's name: here it is broker.url (`memory://` or \
-         `redis://host:port/db`)",
-        "http_api.key (gateway.toml:5): is Centrifugo's name: here it is api.key",
-        "prometheus.enabled (gateway.toml:7): is Centrifugo's name: always on: /metrics on server.internal_listen; \
-         remove it",
-    ];
-    assert_eq!(problems(file, &[]), expected);
-}
-
-#[test]
-fn centrifugos_names_lead_to_keys_that_exist() {
-    let known: Vec<String> = load::paths().collect();
-    for name in centrifugo::NAMES {
-        let leads = |here: &str| known.iter().any(|known| known == here) || here == "channel.default";
-        assert!(name.here.is_none_or(leads), "{name:?}");
-        assert!(name.here.is_some() || !name.note.is_empty(), "{name:?}");
-        let first = centrifugo::find(name.theirs.trim_end_matches(".*")).unwrap();
-        assert_eq!(first.theirs, name.theirs, "hidden by an earlier one");
-    }
-}
-
-#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let file = "[client]\nping_interval = 25\nfoo = 1\n[server]\nlisten = \"x\"\nread_buffer = 1\n";
     let environment = [("FANFARE_API__KEY", ""), ("FANFARE_SHUTDOWN__DRAIN", "1m")];
@@ -651,6 +634,10 @@ fn secrets_are_never_said() {
         ("FANFARE_AUTH__TOKEN__HMAC_SECRET", "hunter2"),
         ("FANFARE_API__KEY", "hunter2"),
         ("FANFARE_BROKER__URL", "redis://:hunter2@host"),
+        ("FANFARE_AUTH__TOKEN__JWKS_URL", "https://auth.example.com/?key=hunter2"),
+        ("FANFARE_WEBHOOK__URL", "https://app.example.com/?key=hunter2"),
+        ("FANFARE_WEBHOOK__SECRET", "hunter2"),
+        ("FANFARE_TELEMETRY__OTLP_ENDPOINT", "http://me:hunter2@collector:4318"),
     ];
     let loaded = good("", &environment);
     assert!(!format!("{loaded:?}").contains("hunter2"), "{loaded:?}");

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use crate::config::centrifugo::{self, LATER};
 use crate::config::load::paths;
 use crate::config::manual::variable;
-use crate::config::raw::{NAMESPACES, RawChannelOptions, SECTIONS};
+use crate::config::raw::{LISTS, NAMESPACES, RawChannelOptions, RawHook, RawHookUse, SECTIONS};
 
 /// How alike two names must be for one to be a slip of the other, from 0 to 1.
 const ALIKE_MIN: f64 = 0.75;
@@ -13,6 +13,9 @@ const ALIKE_MIN: f64 = 0.75;
 /// Says what is wrong with an unknown path, and the fix.
 pub(crate) fn key_text(path: &str) -> String {
     let path = without_positions(path);
+    if let Some(text) = hook_key_text(&path) {
+        return text;
+    }
     if let Some(text) = misplaced(&path) {
         return text;
     }
@@ -24,6 +27,11 @@ pub(crate) fn key_text(path: &str) -> String {
     );
     if ours != path && is_known(&ours) {
         return format!("is Centrifugo's name: here it is {ours}");
+    }
+    if let Some((_, here)) = channel_option(&ours)
+        .and_then(|option| centrifugo::OPTIONS_RENAMED.iter().find(|(theirs, _)| *theirs == option))
+    {
+        return format!("is Centrifugo's name: here it is {here} (true, or a hook's name)");
     }
     if let Some(option) = channel_option(&ours)
         && centrifugo::OPTIONS_LATER.contains(&option.split('.').next().unwrap_or(option))
@@ -41,6 +49,22 @@ pub(crate) fn key_text(path: &str) -> String {
         Some(known) => format!("there is no such key: did you mean {known}?"),
         None => "there is no such key: remove it; `print-config` shows all keys".into(),
     }
+}
+
+/// The same for a key of a hook, whose section has a name of the operator's choice.
+fn hook_key_text(path: &str) -> Option<String> {
+    let (name, key) = path.strip_prefix("hook.")?.split_once('.')?;
+    if RawHookUse::MANUAL.keys.iter().any(|key| key.name == name) {
+        return Some(format!(
+            "hook.{name} names the hook that is asked, so no hook can be called so: call it [hook.app], say, and set \
+             hook.{name} = \"app\""
+        ));
+    }
+    let known = RawHook::MANUAL.keys.iter().map(|key| key.name.to_owned());
+    Some(match most_alike(&snake_case(key), known, ToOwned::to_owned) {
+        Some(known) => format!("there is no such key: did you mean hook.{name}.{known}?"),
+        None => "there is no such key: remove it; `print-config` shows all keys".into(),
+    })
 }
 
 /// What to warn of an unknown variable; `None` for those that Kubernetes sets by itself.
@@ -74,8 +98,9 @@ fn is_service_link(name: &str, value: &OsStr) -> bool {
 
 /// A section where a value is, a value where a section is, a list's section with single brackets.
 fn misplaced(path: &str) -> Option<String> {
-    if path == NAMESPACES || (path.starts_with("channel.namespace.") && is_known(path)) {
-        return Some("is a list: write each namespace as [[channel.namespace]], with double brackets".into());
+    let inside = |list: &str| path.strip_prefix(list).is_some_and(|rest| rest.starts_with('.')) && is_known(path);
+    if let Some((list, each, _)) = LISTS.iter().find(|(list, ..)| path == *list || inside(list)) {
+        return Some(format!("is a list: write each {each} as [[{list}]], with double brackets"));
     }
     let below = format!("{path}.");
     if SECTIONS.iter().any(|section| section.path == path) {

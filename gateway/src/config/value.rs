@@ -6,11 +6,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fanfare_proto::hook::event::Name;
+
 use crate::config::duration::{parse_duration, parse_size, show_duration};
+use crate::config::moment::Moment;
 use crate::config::secret::Secret;
-use crate::config::section::auth::Algorithm;
-use crate::config::section::{BrokerUrl, DataFormat, DeltaType, LogFormat, PublishAck, RecoveryMode};
-use crate::model::ByteSize;
+use crate::config::section::auth::{Algorithm, ClaimPath, KeyFile};
+use crate::config::section::{
+    AddressHeader, BrokerUrl, DataFormat, DeltaType, HookChoice, HookUrl, LogFormat, ProxyProtocol, PublishAck,
+    RecoveryMode, StatusMeaning, StatusRule, TlsVersion,
+};
+use crate::config::web_url::WebUrl;
+use crate::model::{ByteSize, Network, NotANetwork};
 
 /// What stands for a secret wherever it would be shown.
 pub(crate) const MASK: &str = "***";
@@ -171,6 +178,23 @@ impl Value for SocketAddr {
     }
 }
 
+impl Value for Network {
+    const FORM: &'static str = r#"a range of addresses such as "10.0.0.0/8" or "fd00::/8""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|wrong| match wrong {
+            NotANetwork::Form => Wrong::Form,
+            NotANetwork::Beyond(meant) => Wrong::Because(format!(
+                "{text:?} names one address and says how many bits of it count: write \"{meant}\""
+            )),
+        })
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
 impl Value for BrokerUrl {
     const FORM: &'static str = r#""memory://" or "redis://host:port/db""#;
     /// It may hold a password.
@@ -196,6 +220,119 @@ impl Value for BrokerUrl {
     }
 }
 
+impl Value for HookUrl {
+    const FORM: &'static str = r#"a URL such as "http://127.0.0.1:3000/hook" or "grpc://127.0.0.1:9000""#;
+    /// It may hold a password.
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.masked())
+    }
+}
+
+impl Value for WebUrl {
+    const FORM: &'static str = "a text";
+    /// It may hold a password.
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        String::from_text(text).map(Self::new)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.masked())
+    }
+}
+
+impl Value for HookChoice {
+    const FORM: &'static str = r#"true, false or a hook's name such as "app""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "" => Err(Wrong::Form),
+            "false" => Ok(Self::Off),
+            "true" => Ok(Self::Usual),
+            name => Ok(Self::Named(name.to_owned())),
+        }
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        match value {
+            toml::Value::Boolean(false) => Ok(Self::Off),
+            toml::Value::Boolean(true) => Ok(Self::Usual),
+            toml::Value::String(text) => Self::from_text(text),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Off => "false".to_owned(),
+            Self::Usual => "true".to_owned(),
+            Self::Named(name) => quoted(name),
+        }
+    }
+}
+
+impl Value for StatusRule {
+    const FORM: &'static str = r#"a rule such as "404 error 1404 not found" or "403 disconnect 4403 banned""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let mut words = text.splitn(4, ' ');
+        let mut word = || words.next().unwrap_or_default();
+        let (status, what, code, said) = (word(), word(), word(), word().to_owned());
+        let status = status.parse().ok().filter(|status| (100..=599).contains(status) && *status != 200);
+        let code: Option<u32> = code.parse().ok();
+        let meaning = match (what, code) {
+            ("error" | "temporary", Some(code @ 400..=1999)) => {
+                StatusMeaning::Error { code, message: said, temporary: what == "temporary" }
+            }
+            ("disconnect", Some(code @ 4000..=4999)) => StatusMeaning::Disconnect { code, reason: said },
+            _ => return Err(Wrong::Form),
+        };
+        Ok(Self { status: status.ok_or(Wrong::Form)?, meaning })
+    }
+
+    fn show(&self) -> String {
+        let (what, code, said) = match &self.meaning {
+            StatusMeaning::Error { code, message, temporary: false } => ("error", code, message),
+            StatusMeaning::Error { code, message, temporary: true } => ("temporary", code, message),
+            StatusMeaning::Disconnect { code, reason } => ("disconnect", code, reason),
+        };
+        quoted(format!("{} {what} {code} {said}", self.status).trim_end())
+    }
+}
+
+/// Headers with their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderTable(pub(crate) Vec<(String, Secret)>);
+
+impl Value for HeaderTable {
+    const FORM: &'static str = r#"a table such as { X-Key = "..." } (in a variable: JSON)"#;
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let value = serde_json::from_str::<toml::Value>(text).map_err(|_| Wrong::Form)?;
+        Self::from_toml(&value)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        let toml::Value::Table(table) = value else { return Err(Wrong::Form) };
+        let read = |(name, value): (&String, &toml::Value)| Ok((name.clone(), Secret::from_toml(value)?));
+        table.iter().map(read).collect::<Result<_, Wrong>>().map(Self)
+    }
+
+    fn show(&self) -> String {
+        let names: Vec<String> =
+            self.0.iter().map(|(name, _)| format!("{} = {}", quoted(name), quoted(MASK))).collect();
+        if names.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", names.join(", ")) }
+    }
+}
+
 /// The driver's own complaint is left out: it may quote the URL, which may hold a password.
 fn check_redis(url: &str) -> Result<(), Wrong> {
     use redis::IntoConnectionInfo;
@@ -205,6 +342,63 @@ fn check_redis(url: &str) -> Result<(), Wrong> {
 
 fn later(what: &str) -> Wrong {
     Wrong::Because(format!(r#"is not possible: {what} is not built yet; write "redis://host:port/db" or "memory://""#))
+}
+
+impl Value for Moment {
+    const FORM: &'static str = r#"a moment such as "2026-12-01T00:00:00Z", or seconds since 1970"#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).ok_or(Wrong::Form)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, Wrong> {
+        match value {
+            toml::Value::String(text) => Self::from_text(text),
+            // As TOML writes moments itself, and seconds.
+            toml::Value::Datetime(_) | toml::Value::Integer(_) => Self::from_text(&value.to_string()),
+            _ => Err(Wrong::Form),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Value for ClaimPath {
+    const FORM: &'static str = r#"a claim such as "sub" or "user.id""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Self::parse(text).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Value for KeyFile {
+    const FORM: &'static str = r#"a file such as "app.pem", or with the key's name "2026-11=app.pem""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let (kid, path) = match text.split_once('=') {
+            // An empty name is none, for paths that have the sign themselves.
+            Some((kid, path)) => (Some(kid).filter(|kid| !kid.is_empty()), path),
+            None => (None, text),
+        };
+        if path.is_empty() {
+            return Err(Wrong::Form);
+        }
+        Ok(Self { path: path.to_owned(), kid: kid.map(str::to_owned) })
+    }
+
+    fn show(&self) -> String {
+        quoted(&match &self.kid {
+            Some(kid) => format!("{kid}={}", self.path),
+            None if self.path.contains('=') => format!("={}", self.path),
+            None => self.path.clone(),
+        })
+    }
 }
 
 /// A closed list of words.
@@ -230,17 +424,50 @@ macro_rules! words {
 }
 
 words!(LogFormat, r#""text" or "json""#, "text" => Self::Text, "json" => Self::Json);
+words!(
+    AddressHeader,
+    r#""x-forwarded-for", "forwarded", "x-real-ip" or "off""#,
+    "x-forwarded-for" => Self::XForwardedFor,
+    "forwarded" => Self::Forwarded,
+    "x-real-ip" => Self::XRealIp,
+    "off" => Self::Off
+);
+words!(ProxyProtocol, r#""off" or "required""#, "off" => Self::Off, "required" => Self::Required);
+words!(TlsVersion, r#""1.2" or "1.3""#, "1.2" => Self::V1_2, "1.3" => Self::V1_3);
 words!(DataFormat, r#""json" or "binary""#, "json" => Self::Json, "binary" => Self::Binary);
 words!(RecoveryMode, r#""stream" or "cache""#, "stream" => Self::Stream, "cache" => Self::Cache);
 words!(PublishAck, r#""stored" or "replicated""#, "stored" => Self::Stored, "replicated" => Self::Replicated);
 words!(DeltaType, r#""fossil""#, "fossil" => Self::Fossil);
 words!(
     Algorithm,
-    r#""HS256", "HS384" or "HS512""#,
+    r#""HS256", "HS384", "HS512", the same with "RS", "PS" and "ES", or "EdDSA""#,
     "HS256" => Self::Hs256,
     "HS384" => Self::Hs384,
-    "HS512" => Self::Hs512
+    "HS512" => Self::Hs512,
+    "RS256" => Self::Rs256,
+    "RS384" => Self::Rs384,
+    "RS512" => Self::Rs512,
+    "PS256" => Self::Ps256,
+    "PS384" => Self::Ps384,
+    "PS512" => Self::Ps512,
+    "ES256" => Self::Es256,
+    "ES384" => Self::Es384,
+    "ES512" => Self::Es512,
+    "EdDSA" => Self::EdDsa
 );
+
+impl Value for Name {
+    const FORM: &'static str = r#"the name of an event such as "channel_occupied""#;
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        // What is never asked for is no wish.
+        text.parse().ok().filter(|name| Self::ALL.contains(name)).ok_or(Wrong::Form)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
 
 impl<T: Value> Value for Vec<T> {
     const FORM: &'static str = r#"a list such as ["a", "b"] (in a variable: the same, as JSON)"#;

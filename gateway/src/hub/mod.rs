@@ -5,6 +5,7 @@
 //! of one kind at once.
 
 mod deliver;
+mod mark;
 pub mod outbox;
 mod people;
 pub mod pipe;
@@ -24,6 +25,7 @@ use crate::model::wire::{Encode, Frame, WireKey};
 use crate::model::{ChannelName, ConnectionId, Directive};
 use crate::telemetry::Metrics;
 
+pub use mark::Mark;
 pub use outbox::{Outbox, OutboxReader, Refused, Signal};
 pub use people::{Member, Target};
 pub use pipe::Pipe;

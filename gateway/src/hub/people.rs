@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::Outbox;
+use super::{Mark, Outbox};
 use crate::model::{ByteSize, Close, ConnectionId, Directive, SessionId, UserId};
 
 /// A connection that has said who it is.
@@ -21,6 +22,8 @@ pub struct Member {
     pub user: UserId,
     /// The road to it.
     pub outbox: Outbox,
+    /// What its tokens can be revoked by; its session keeps it up to date.
+    pub mark: Arc<Mark>,
 }
 
 /// Whom an order is about: all connections of a user, or those of them that also match what is given.
@@ -90,6 +93,19 @@ impl People {
         let members = self.find(target);
         members.iter().for_each(|member| member.outbox.close(close.clone()));
         members.len()
+    }
+
+    /// Those among a user's connections, or among all, for whom `wanted` says so. Looks at all of them under
+    /// the locks that others enter and leave with, one part after the other: for what is rare.
+    pub fn those(&self, user: Option<&UserId>, wanted: impl Fn(&Member) -> bool) -> Vec<Member> {
+        let Some(user) = user else {
+            let shards = self.members.iter();
+            return shards
+                .flat_map(|shard| shard.lock().values().filter(|member| wanted(member)).cloned().collect::<Vec<_>>())
+                .collect();
+        };
+        let everywhere = Target { user: user.clone(), connection: None, session: None, except: Vec::new() };
+        self.find(&everywhere).into_iter().filter(|member| wanted(member)).collect()
     }
 
     fn find(&self, target: &Target) -> Vec<Member> {

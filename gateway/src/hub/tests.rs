@@ -9,7 +9,7 @@ use fanfare_proto::code::CloseCode;
 use super::outbox::Taken;
 use super::*;
 use crate::model::event::{Event, Push};
-use crate::model::{ByteSize, Directive, Publication, SessionId, UserId};
+use crate::model::{ByteSize, Directive, Fingerprint, Publication, SessionId, UserId};
 
 #[path = "tests/outbox.rs"]
 mod outboxes;
@@ -220,6 +220,7 @@ fn orders_reach_a_users_connections_and_pile_up_only_so_far() {
             session: SessionId::random(),
             user: UserId::new(user),
             outbox: listener.outbox.clone(),
+            mark: Arc::new(Mark::new(Fingerprint::UNKNOWN)),
         });
     }
     assert_eq!((hub.people().count(), hub.people().users()), (3, 2));

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::{ClientHeaders, Token};
+
 /// One thing asked, with the number its answer must carry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
@@ -65,14 +67,14 @@ pub enum Ask {
     /// A new connection token for the old one.
     Refresh {
         /// The new token.
-        token: String,
+        token: Token,
     },
     /// A new subscription token for the old one.
     SubRefresh {
         /// The channel's name, not checked yet.
         channel: String,
         /// The new token.
-        token: String,
+        token: Token,
     },
     /// The answer to a ping.
     Pong,
@@ -82,13 +84,15 @@ pub enum Ask {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connect {
     /// A connection JWT; empty if none.
-    pub token: String,
+    pub token: Token,
     /// For the application's connect hook.
     pub data: Bytes,
     /// The client library's name, for statistics.
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Headers that its platform lets it set in the protocol only.
+    pub headers: ClientHeaders,
     /// Positions of server-side subscriptions from before a reconnect.
     pub subs: BTreeMap<String, Subscribe>,
 }
@@ -99,7 +103,7 @@ pub struct Subscribe {
     /// The channel's name, not checked yet.
     pub channel: String,
     /// A subscription JWT; empty if none.
-    pub token: String,
+    pub token: Token,
     /// For the application's subscribe hook.
     pub data: Bytes,
     /// What the client has seen, if it wants what it has missed since.

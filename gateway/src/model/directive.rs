@@ -34,9 +34,36 @@ pub enum Directive {
         /// What the client has seen, if it is to get what it has missed since.
         recover: Option<Since>,
     },
+    /// The application has been asked whether the connection, or one of its subscriptions, may go on.
+    Renew {
+        /// The subscription's channel; none for the connection.
+        channel: Option<ChannelName>,
+        /// What it said.
+        answer: Renewed,
+    },
+    /// Look whether the tokens that opened its subscriptions have been revoked.
+    Recheck,
     /// Prolong the connection.
     Refresh {
         /// How long it is good for from now on; none if it does not expire.
         ttl: Option<Duration>,
     },
+}
+
+/// What the application says of something that has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renewed {
+    /// It goes on.
+    Until {
+        /// When it ends, in seconds since 1970; none if it does not.
+        expires_at: Option<i64>,
+        /// What others see of the client from now on; empty to leave it as it is.
+        info: Bytes,
+        /// For the application's later hooks; empty to leave it as it is.
+        meta: Bytes,
+    },
+    /// It ends.
+    Expired,
+    /// Nothing: it is asked again later.
+    Unknown,
 }

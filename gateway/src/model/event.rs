@@ -26,6 +26,13 @@ pub enum Event<'a> {
         /// Why.
         code: ErrorCode,
     },
+    /// The refusal of a command in the application's own words.
+    Refusal {
+        /// The command's id.
+        id: u32,
+        /// Why.
+        error: &'a CustomError,
+    },
     /// Something that nobody asked for just now.
     Push {
         /// The channel it is about; none for the connection itself.
@@ -83,11 +90,27 @@ pub enum Reply {
         /// Where the stream's newest publication stands.
         top: Position,
     },
+    /// The application's answer to a call.
+    Rpc {
+        /// What it says; empty if nothing.
+        data: Bytes,
+    },
     /// The subscription token was taken.
     SubRefresh {
         /// How long the new token is good for; none if it does not expire.
         ttl: Option<Duration>,
     },
+}
+
+/// An error that the application has made up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomError {
+    /// Its number: 400-1999, or one of [`ErrorCode`]'s.
+    pub code: u32,
+    /// For people.
+    pub message: String,
+    /// Whether the same request may succeed later.
+    pub temporary: bool,
 }
 
 /// The answer to connect.

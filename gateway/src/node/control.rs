@@ -25,6 +25,9 @@ impl Node {
     /// Carries an order out. One that makes no sense comes from a newer or a foreign sender: it is
     /// logged and left.
     pub(super) fn obey(&self, control: Control) {
+        if let Some(Order::Revocation(revocation)) = &control.order {
+            return self.obey_revocation(revocation);
+        }
         let Some((target, action)) = control.order.and_then(|order| self.translate(order)) else {
             tracing::warn!(sender = %control.sender, "an order that this version does not understand was left undone");
             return;
@@ -67,6 +70,8 @@ impl Node {
                 let ttl = (order.expire_at > 0).then(|| Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
                 Some((target(order.target?)?, Action::Direct(Directive::Refresh { ttl })))
             }
+            // Carried out before it comes here: it is about more than connections.
+            Order::Revocation(_) => None,
         }
     }
 }

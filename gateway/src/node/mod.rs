@@ -4,9 +4,11 @@ mod control;
 mod cursor;
 mod history;
 mod lease;
+mod observe;
 mod presence;
 mod publish;
 mod pump;
+mod revoked;
 mod streams;
 mod subscribe;
 mod sweep;
@@ -17,12 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::roster::NodeRecord;
-use crate::broker::{Broker, BrokerError, Bus, Events, Health, Roster};
+use crate::broker::{Broker, BrokerError, Bus, Events, Health, Ledger, Roster};
 use crate::channel::Rules;
 use crate::config::section::{HistoryConfig, PresenceConfig};
 use crate::hub::{Hub, Member};
 use crate::model::time::Clock;
-use crate::model::{ByteSize, ConnectionId, NodeId};
+use crate::model::{ByteSize, ChannelName, ConnectionId, NodeId};
 use crate::presence::Presence;
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
@@ -31,7 +33,9 @@ use fanfare_proto::envelope::{Control, Order};
 
 pub use history::HistoryError;
 pub use lease::LeaseConfig;
+pub use observe::Observer;
 pub use publish::PublishAsk;
+pub use revoked::Verdict;
 pub use subscribe::{Joining, Opening, SubscribeError};
 
 /// What a node is made of; `app` builds it.
@@ -49,6 +53,8 @@ pub struct Parts {
     pub bus: Arc<dyn Bus>,
     /// What all nodes hold.
     pub roster: Arc<dyn Roster>,
+    /// Who and what is no longer let in.
+    pub ledger: Arc<dyn Ledger>,
     /// Who is on a channel.
     pub presence: Arc<dyn Presence>,
     /// What holds for streams.
@@ -76,6 +82,8 @@ pub struct Node {
     holdings: subscribe::Holdings,
     streams: streams::Streams,
     retired: lease::Retired,
+    observing: observe::Observing,
+    revoked: revoked::Revoked,
     started: Duration,
 }
 
@@ -84,13 +92,17 @@ impl Node {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let started = parts.clock.now();
-        Arc::new(Self {
+        let node = Self {
             parts,
             holdings: subscribe::Holdings::default(),
             streams: streams::Streams::default(),
             retired: lease::Retired::default(),
+            observing: observe::Observing::default(),
+            revoked: revoked::Revoked::default(),
             started,
-        })
+        };
+        node.read_what_is_here();
+        Arc::new(node)
     }
 
     /// Starts what goes on by itself: the pump, the healer, the sweep and the lease, until `tasks` stop.
@@ -102,6 +114,7 @@ impl Node {
         tasks.spawn_essential("healer", streams::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("sweep", sweep::run(Arc::clone(self), tasks.stop()));
         tasks.spawn_essential("lease", lease::run(Arc::clone(self), tasks.stop()));
+        tasks.spawn_essential("revocations", revoked::run(Arc::clone(self), tasks.stop()));
     }
 
     /// This node's id.
@@ -132,6 +145,12 @@ impl Node {
     #[must_use]
     pub fn broker_health(&self) -> Health {
         self.parts.broker.health()
+    }
+
+    /// Whether anybody on this node listens to the channel.
+    #[must_use]
+    pub fn has_listeners(&self, channel: &ChannelName) -> bool {
+        self.parts.hub.has(channel)
     }
 
     /// Everyone on this node.

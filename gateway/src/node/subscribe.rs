@@ -17,7 +17,7 @@ use crate::hub::Subscriber;
 use crate::model::command::Since;
 use crate::model::event::{Recovery, Standing};
 use crate::model::wire::Frame;
-use crate::model::{ByteSize, Change, ChannelName, ConnectionId, Membership};
+use crate::model::{ByteSize, Change, ChannelName, ConnectionId, Membership, Overrides};
 use crate::presence::{Departure, Entry, PresenceError};
 use crate::task::striped::Striped;
 use crate::telemetry::metrics::{Cause, CauseLabel};
@@ -368,7 +368,7 @@ impl Node {
     }
 
     /// Whether who comes back to the channel gets the latest publication only.
-    fn is_cache(&self, channel: &ChannelName) -> bool {
+    pub(super) fn is_cache(&self, channel: &ChannelName) -> bool {
         let options = self.parts.rules.options(channel);
         options.is_some_and(|options| options.force_recovery_mode == RecoveryMode::Cache)
     }
@@ -450,13 +450,20 @@ impl Node {
         subscribed
     }
 
-    /// Ends what [`Node::subscribe`] began; the broker's subscription stays a moment in case somebody
-    /// comes back.
-    pub fn unsubscribe(&self, channel: &ChannelName, connection: ConnectionId, departure: Departure) {
+    /// Ends what [`Node::subscribe`] began, with the overrides that it began with; the broker's
+    /// subscription stays a moment in case somebody comes back.
+    pub fn unsubscribe(
+        &self,
+        channel: &ChannelName,
+        connection: ConnectionId,
+        departure: Departure,
+        overrides: Overrides,
+    ) {
         if self.parts.hub.remove(channel, connection) {
             self.note_idle(channel);
         }
-        if self.parts.rules.options(channel).is_some_and(|options| options.presence) {
+        let usual = || self.parts.rules.options(channel).is_some_and(|options| options.presence);
+        if overrides.presence.unwrap_or_else(usual) {
             self.parts.presence.leave(channel, connection, departure);
         }
     }

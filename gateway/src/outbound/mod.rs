@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect;
-use reqwest::{Client, Method, Url};
+use reqwest::{Certificate, Client, Method};
 
 use crate::model::ByteSize;
 
 pub use address::Addresses;
+pub use reqwest::Url;
+pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// How somebody may be called.
 #[derive(Clone, Debug)]
@@ -81,16 +83,19 @@ pub enum CallError {
     /// More than is read.
     #[error("its answer is over {0}")]
     TooLarge(ByteSize),
-    /// Nobody there, a broken connection, a wrong certificate.
+    /// Nobody there, or a wrong certificate: nothing was sent.
     #[error("it cannot be reached: {0}")]
     Unreachable(Arc<str>),
+    /// The connection ended before the answer did.
+    #[error("the connection broke: {0}")]
+    Broken(Arc<str>),
 }
 
 impl CallError {
     /// Whether the request cannot have reached the other end: then it may be made again, whatever it does there.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Scheme(_) | Self::Address)
+        matches!(self, Self::Scheme(_) | Self::Address | Self::Unreachable(_))
     }
 }
 
@@ -105,7 +110,25 @@ impl Outbound {
     /// # Errors
     /// When the machine's certificates cannot be used.
     pub fn new(manner: Manner) -> Result<Self, SetupError> {
+        Self::with_certificates(manner, Vec::new())
+    }
+
+    /// A client of its own that also trusts these certificate authorities (PEM): for issuers and applications
+    /// with certificates of their own making.
+    ///
+    /// # Errors
+    /// When there is no certificate in it, or the machine's cannot be used.
+    pub fn trusting(manner: Manner, authorities: &[u8]) -> Result<Self, SetupError> {
+        let authorities = Certificate::from_pem_bundle(authorities).map_err(|error| SetupError(causes(&error)))?;
+        if authorities.is_empty() {
+            return Err(SetupError("no certificate (-----BEGIN CERTIFICATE-----) is given to be trusted".into()));
+        }
+        Self::with_certificates(manner, authorities)
+    }
+
+    fn with_certificates(manner: Manner, authorities: Vec<Certificate>) -> Result<Self, SetupError> {
         let client = Client::builder()
+            .tls_certs_merge(authorities)
             .redirect(redirect::Policy::none())
             // What the environment says of proxies is not for calls whose address we guard.
             .no_proxy()
@@ -152,7 +175,11 @@ impl Outbound {
         Ok(Answer { status: response.status().as_u16(), headers, body: body.freeze() })
     }
 
-    fn check(&self, url: &Url) -> Result<(), CallError> {
+    /// Whether such a URL may be called at all, as far as can be seen without calling it.
+    ///
+    /// # Errors
+    /// [`CallError::Scheme`], [`CallError::Address`].
+    pub fn check(&self, url: &Url) -> Result<(), CallError> {
         match url.scheme() {
             "https" => {}
             "http" if !self.manner.https_only => {}
@@ -168,7 +195,13 @@ impl Outbound {
             return CallError::Timeout(self.manner.timeout);
         }
         let causes = causes(error);
-        if causes.contains(address::REFUSED) { CallError::Address } else { CallError::Unreachable(causes.into()) }
+        if causes.contains(address::REFUSED) {
+            CallError::Address
+        } else if error.is_connect() {
+            CallError::Unreachable(causes.into())
+        } else {
+            CallError::Broken(causes.into())
+        }
     }
 }
 

@@ -9,11 +9,13 @@ use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::Entrance;
 use crate::model::ByteSize;
 use crate::task::Tasks;
 use crate::task::backoff::Backoff;
@@ -54,6 +56,8 @@ pub struct Gate {
     pub life_max: Duration,
     /// How long a connection that has to end may take to finish the request under way.
     pub grace: Duration,
+    /// What comes before the first request.
+    pub entrance: Entrance,
 }
 
 impl Bound {
@@ -110,7 +114,7 @@ impl Bound {
 }
 
 async fn serve_one(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     seat: Seat,
     router: Router,
@@ -119,9 +123,36 @@ async fn serve_one(
 ) {
     // Messages are small and gathered by us; waiting for more only adds delay.
     let _ = stream.set_nodelay(true);
+    let Some(peer) = gate.entrance.peer(&mut stream, peer, gate.header_timeout).await else { return };
+    let caller = Caller { peer, seat };
+    if gate.entrance.is_secure() {
+        // Boxed: without TLS a connection should not keep room for it.
+        let Some(stream) = Box::pin(gate.entrance.secure(stream, peer)).await else { return };
+        Box::pin(serve_http(stream, caller, router, gate, stop)).await;
+    } else {
+        serve_http(stream, caller, router, gate, stop).await;
+    }
+}
+
+/// What requests of one connection have in common.
+struct Caller {
+    peer: SocketAddr,
+    seat: Seat,
+}
+
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Caller { peer, seat }: Caller,
+    router: Router,
+    gate: Gate,
+    stop: CancellationToken,
+) {
+    let proxies = Arc::clone(&gate.entrance.proxies);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let client = proxies.client(peer.ip(), request.headers());
         request.extensions_mut().insert(seat.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(client);
         router.clone().oneshot(request)
     });
     let connection = hyper::server::conn::http1::Builder::new()

@@ -8,53 +8,84 @@ use fanfare_proto::code::{CloseCode, ErrorCode};
 use fanfare_proto::name;
 use futures_util::future::try_join_all;
 
-use super::state::{Live, State, Subscription};
+use super::state::{Live, Renewal, State, Subscription};
 use super::subscribe::told;
 use super::{Refusal, Session};
 use crate::auth::{ConnectionToken, ServerSub, TokenError};
-use crate::channel::permission;
-use crate::hub::Member;
+use crate::channel::permission::{self, Grant};
+use crate::hub::{Mark, Member};
 use crate::model::command::{Connect, Subscribe};
 use crate::model::event::{Connected, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, UserId};
+use crate::model::{ChannelName, Fingerprint, Token, UserId};
 
 impl Session {
     pub(super) async fn connect(&mut self, id: u32, connect: Connect) -> Result<(), Refusal> {
         let done = self.try_connect(id, &connect).await;
-        if let Err(Refusal::Error(_)) = done {
+        if let Err(Refusal::Error(_) | Refusal::Custom(_)) = done {
             self.state = State::Refused;
         }
         // Whether it was good or not, it is not needed again.
-        self.header_token = String::new();
+        self.header_token = Token::default();
         done
     }
 
     async fn try_connect(&mut self, id: u32, connect: &Connect) -> Result<(), Refusal> {
-        let token = self.identify(&connect.token).await?;
+        self.keep_headers(connect);
+        // Whom a hook lets in is as old as the question: what was revoked meanwhile holds.
+        let asked_at = self.shared.unix_s();
+        let Arrival { token, data } = self.identify(connect).await?;
+        let fingerprint = self.shown(connect, &token, asked_at);
+        self.admit(&token.user, fingerprint)?;
+        let mark = Arc::new(Mark::new(fingerprint));
         let subs = self.server_subscriptions(&token)?;
+        let allowance = self.enter(&token.user)?;
         // Orders reach it from now on: a ban that comes while its channels are subscribed is not missed.
         self.shared.node.enter(Member {
             connection: self.connection,
             session: self.id,
             user: token.user.clone(),
             outbox: self.outbox.clone(),
+            mark: Arc::clone(&mark),
         });
+        let user = token.user.clone();
         self.state = State::Live(Box::new(Live {
             user: token.user,
             info: token.info,
             expires_at: token.expires_at,
+            renewal: if self.shared.hooks.refresh().is_some() { Renewal::Hook } else { Renewal::Client },
+            // Nobody but hooks has a use for it.
+            meta: if self.shared.hooks.is_empty() { Bytes::new() } else { token.meta },
+            caps: token.caps,
+            mark,
             subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
+            allowance,
+            seen: false,
         }));
+        // Revoked or blocked just now, before revocations could find this connection: it ends as if they had.
+        self.admit(&user, fingerprint).map_err(|refusal| match refusal {
+            Refusal::Error(_) => CloseCode::InvalidToken.into(),
+            closing => closing,
+        })?;
         match self.join_all(&subs, &connect.subs).await {
-            Ok(standings) => self.welcome(id, token.expires_at, subs, standings),
-            Err(Refusal::Close(code)) => return Err(code.into()),
-            Err(Refusal::Error(_)) => {
+            Ok(standings) => {
+                self.begin_seen(&standings);
+                self.welcome(id, data, subs, standings);
+            }
+            Err(Refusal::Error(_) | Refusal::Custom(_)) => {
                 // Told as temporary, then closed so that stock clients try again.
                 self.refuse(id, ErrorCode::Internal);
                 return Err(CloseCode::ServerError.into());
             }
+            Err(closing) => return Err(closing),
         }
         Ok(())
+    }
+
+    /// What the connection can be revoked by. One without a token was let in by other means, that were asked then.
+    fn shown(&self, connect: &Connect, token: &ConnectionToken, asked_at: i64) -> Fingerprint {
+        let without = connect.token.is_empty() && self.header_token.is_empty();
+        let issued_at = if without { Some(asked_at) } else { token.issued_at };
+        self.shared.node.fingerprint(&token.jti, issued_at)
     }
 
     /// Makes all server-side subscriptions at once; answers where those stand that stand somewhere.
@@ -70,6 +101,11 @@ impl Session {
             // Deltas are for those who ask for a channel themselves: the welcome does not speak of them.
             let asked = asked.get(channel.as_str()).unwrap_or(&nothing);
             let asked = &Subscribe { delta: String::new(), ..asked.clone() };
+            // As with a token: the connection's own names the channel.
+            let stands_on = self.stands_on(channel, Grant::Token, asked, sub.overrides)?;
+            if let Some(subscription) = self.live()?.subscriptions.get_mut(channel) {
+                subscription.stands_on = stands_on;
+            }
             let joining = self.joining(channel, &sub.kept(), asked)?;
             let node = &node;
             joins.push(async move {
@@ -89,7 +125,7 @@ impl Session {
     fn welcome(
         &mut self,
         id: u32,
-        expires_at: Option<i64>,
+        data: Bytes,
         subs: BTreeMap<ChannelName, ServerSub>,
         mut standings: BTreeMap<ChannelName, Standing>,
     ) {
@@ -102,8 +138,8 @@ impl Session {
         let connected = Connected {
             client: self.connection,
             version: env!("CARGO_PKG_VERSION"),
-            ttl: expires_at.map(|expires_at| self.shared.until(expires_at)),
-            data: Bytes::new(),
+            ttl: self.connection_ttl(),
+            data,
             subs: subs.collect(),
             ping_interval: interval,
             pong: true,
@@ -114,26 +150,39 @@ impl Session {
         self.reply(id, &Reply::Connect(Box::new(connected)));
     }
 
-    /// Who is it, by the token of the frame or of the header?
-    async fn identify(&self, frame_token: &str) -> Result<ConnectionToken, Refusal> {
-        let token = match (frame_token, self.header_token.as_str()) {
+    /// Who is it, by the token of the frame or of the header? Without one, by what the application says.
+    async fn identify(&mut self, connect: &Connect) -> Result<Arrival, Refusal> {
+        let token = match (&*connect.token, &*self.header_token) {
             (token, "") | ("", token) => token,
             (a, b) if a == b => a,
             _ => return Err(CloseCode::InvalidToken.into()),
         };
-        let config = &self.shared.config;
         if token.is_empty() {
-            let welcome = config.insecure || config.allow_anonymous;
-            return if welcome { Ok(ConnectionToken::default()) } else { Err(CloseCode::BadRequest.into()) };
+            return self.identify_without_token(connect).await;
         }
+        let config = &self.shared.config;
         match self.shared.auth.verify_connection(token, self.shared.unix_s()).await {
+            Ok(token)
+                if token.user.is_anonymous() && config.disallow_anonymous_connection_tokens && !config.insecure =>
+            {
+                Err(CloseCode::PermissionDenied.into())
+            }
             // It must be good when it is shown, and may grow old then.
-            Ok(token) if config.insecure => Ok(ConnectionToken { expires_at: None, ..token }),
-            Ok(token) => Ok(token),
+            Ok(token) if config.insecure => Ok(ConnectionToken { expires_at: None, ..token }.into()),
+            Ok(token) => Ok(token.into()),
             // Nobody can be told apart in a gateway without keys, and in an insecure one nobody has to be.
-            Err(TokenError::NotConfigured) if config.insecure => Ok(ConnectionToken::default()),
+            Err(TokenError::NotConfigured) if config.insecure => Ok(Arrival::default()),
             Err(error) => Err(Self::refuse_connection_token(error)),
         }
+    }
+
+    async fn identify_without_token(&mut self, connect: &Connect) -> Result<Arrival, Refusal> {
+        if let Some(arrival) = self.ask_who_it_is(connect).await? {
+            return Ok(arrival);
+        }
+        let config = &self.shared.config;
+        let welcome = config.insecure || config.allow_anonymous;
+        if welcome { Ok(Arrival::default()) } else { Err(CloseCode::BadRequest.into()) }
     }
 
     pub(super) fn refuse_connection_token(error: TokenError) -> Refusal {
@@ -181,6 +230,24 @@ impl Session {
 
 impl ServerSub {
     fn kept(&self) -> Subscription {
-        Subscription { info: self.info.clone(), server_side: true, expires_at: None }
+        Subscription {
+            info: self.info.clone(),
+            server_side: true,
+            overrides: self.overrides,
+            ..Subscription::default()
+        }
+    }
+}
+
+/// Somebody who may come in, and what the application has for them.
+#[derive(Debug, Default)]
+pub(super) struct Arrival {
+    pub(super) token: ConnectionToken,
+    pub(super) data: Bytes,
+}
+
+impl From<ConnectionToken> for Arrival {
+    fn from(token: ConnectionToken) -> Self {
+        Self { token, data: Bytes::new() }
     }
 }

@@ -140,6 +140,14 @@ impl Heartbeat {
         true
     }
 
+    /// When the next ping goes out; none while one is owed an answer, or before pings begin.
+    pub(super) fn ping_at(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Quiet { ping_at, .. } => Some(ping_at),
+            Phase::Waiting { .. } | Phase::Pinged { .. } => None,
+        }
+    }
+
     pub(super) fn next(&self) -> Duration {
         match self.phase {
             Phase::Waiting { until } => until,

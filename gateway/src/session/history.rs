@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanfare_proto::code::ErrorCode;
 
 use super::{Refusal, Session};
-use crate::channel::permission::{self, Asker};
+use crate::channel::permission;
 use crate::model::ChannelName;
 use crate::model::command::HistoryAsk;
 use crate::model::event::Reply;
@@ -16,8 +16,9 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(&channel)?;
         let standing = self.standing_on(&channel)?;
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, &channel);
         permission::history(asker, &channel, options, standing).into_result()?;
+        self.spend_on_name(&channel).await?;
         let page = shared.node.history(&channel, query, shared.node.page_size()).await.map_err(|error| {
             tracing::debug!(%error, "no history for a client");
             error.code()

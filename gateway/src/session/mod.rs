@@ -3,13 +3,19 @@
 //!
 //! One task owns a session and calls it with one thing at a time; nothing here needs a lock.
 
+mod admission;
 mod connect;
 pub mod heartbeat;
 mod history;
+mod hook;
+mod limit;
 mod obey;
+mod observe;
 mod presence;
 mod publish;
 mod refresh;
+mod renew;
+mod rpc;
 mod state;
 mod subscribe;
 mod unsubscribe;
@@ -21,15 +27,18 @@ use std::time::Duration;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use crate::auth::Auth;
+use crate::backend::{Brought, Hooks};
 use crate::channel::permission::{Carries, Trust};
 use crate::config::section::ClientConfig;
 use crate::hub::{Outbox, OutboxReader, Pipe};
+use crate::limit::Limits;
 use crate::model::command::{Ask, Command};
 use crate::model::event::{Event, Push, Reply};
 use crate::model::wire::{Encode, Frame, WireKey};
-use crate::model::{ChannelName, Close, ConnectionId, SessionId};
+use crate::model::{Address, ChannelName, Close, ConnectionId, CustomError, SessionId, Token, TransportHeaders};
 use crate::node::Node;
 use crate::presence::Departure;
+use crate::task::Tasks;
 use crate::telemetry::metrics::CodeLabel;
 
 use heartbeat::{Heartbeat, Wheel};
@@ -44,8 +53,14 @@ pub struct Shared {
     pub auth: Arc<Auth>,
     /// Limits and habits.
     pub config: ClientConfig,
+    /// How much anyone may ask for.
+    pub limits: Arc<Limits>,
     /// Wakes sessions at their deadlines.
     pub wheel: Arc<Wheel>,
+    /// The application's, if it wants to be asked.
+    pub hooks: Hooks,
+    /// Where questions run that no command waits for.
+    tasks: Option<Tasks>,
     /// The node goes down: sessions that have not connected yet will not.
     ending: AtomicBool,
 }
@@ -68,7 +83,9 @@ impl From<CloseCode> for Flow {
 /// How a command ends that does not end well: told to the client as an error, or by closing.
 enum Refusal {
     Error(ErrorCode),
-    Close(CloseCode),
+    /// In the application's own words.
+    Custom(CustomError),
+    Close(Close),
 }
 
 impl From<ErrorCode> for Refusal {
@@ -77,9 +94,24 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
+impl Flow {
+    fn into_result(self) -> Result<(), Refusal> {
+        match self {
+            Self::Continue => Ok(()),
+            Self::Close(close) => Err(close.into()),
+        }
+    }
+}
+
 impl From<CloseCode> for Refusal {
     fn from(code: CloseCode) -> Self {
-        Self::Close(code)
+        Self::Close(code.into())
+    }
+}
+
+impl From<Close> for Refusal {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
     }
 }
 
@@ -94,9 +126,11 @@ pub struct Session {
     /// Nothing has been told yet: the first thing told goes before all that the hub has queued.
     corked: bool,
     /// From the upgrade's header; empty if none.
-    header_token: String,
+    header_token: Token,
     state: State,
     heartbeat: Heartbeat,
+    /// What hooks want to know; none if there are none.
+    brought: Option<Arc<Brought>>,
 }
 
 impl Session {
@@ -106,7 +140,7 @@ impl Session {
     pub fn new(
         shared: Arc<Shared>,
         wire: Arc<dyn Encode>,
-        header_token: String,
+        header_token: Token,
         pipe: Box<dyn Pipe>,
     ) -> (Self, OutboxReader) {
         let (outbox, reader) = Outbox::new(shared.config.queue_max_size, pipe, Arc::clone(shared.node.metrics()));
@@ -120,6 +154,7 @@ impl Session {
             header_token,
             state: State::Fresh,
             heartbeat,
+            brought: None,
             shared,
         };
         session.arm();
@@ -130,12 +165,25 @@ impl Session {
         (session, reader)
     }
 
+    /// Takes what hooks want of the request that opened the connection: where it came from, and headers
+    /// ([`Hooks::transport_headers`]).
+    #[must_use]
+    pub fn brought_by(mut self, address: Option<Address>, transport: TransportHeaders) -> Self {
+        if !self.shared.hooks.is_empty() {
+            self.brought = Some(Arc::new(Brought { address, transport, ..Brought::default() }));
+        }
+        self
+    }
+
     /// Carries out one command and answers it.
     ///
     /// # Cancel safety
     /// The session must be dropped if the future is.
     pub async fn handle(&mut self, command: Command) -> Flow {
         let id = command.id;
+        if let Err(refusal) = self.spend_on(&command.ask).await {
+            return self.turn_down(id, refusal);
+        }
         let done = match (&self.state, command.ask) {
             (State::Fresh, Ask::Connect(_)) if self.shared.is_ending() => Err(CloseCode::Shutdown.into()),
             (State::Fresh, Ask::Connect(connect)) => Box::pin(self.connect(id, connect)).await,
@@ -151,16 +199,13 @@ impl Session {
             (State::Live(_), Ask::Presence { channel }) => Box::pin(self.presence(id, &channel)).await,
             (State::Live(_), Ask::PresenceStats { channel }) => Box::pin(self.presence_stats(id, &channel)).await,
             (State::Live(_), Ask::History { channel, query }) => Box::pin(self.history(id, &channel, query)).await,
-            (State::Live(_), Ask::Rpc { .. } | Ask::Send { .. }) => Err(ErrorCode::NotAvailable.into()),
+            (State::Live(_), Ask::Rpc { method, data }) => Box::pin(self.rpc(id, &method, data)).await,
+            (State::Live(_), Ask::Send { .. }) => Err(ErrorCode::NotAvailable.into()),
         };
         self.arm();
         match done {
             Ok(()) => Flow::Continue,
-            Err(Refusal::Error(code)) => {
-                self.refuse(id, code);
-                Flow::Continue
-            }
-            Err(Refusal::Close(code)) => code.into(),
+            Err(refusal) => self.turn_down(id, refusal),
         }
     }
 
@@ -226,6 +271,13 @@ impl Session {
         }
     }
 
+    fn refuse_by_application(&mut self, id: u32, error: &CustomError) {
+        self.shared.node.metrics().errors.get_or_create(&CodeLabel { code: 0 }).inc();
+        if id != 0 {
+            self.tell(&Event::Refusal { id, error });
+        }
+    }
+
     /// Into the outbox. If that is closed the connection is ending anyway, and the reader says why.
     fn tell(&mut self, event: &Event<'_>) {
         let frame = self.wire.encode(event);
@@ -244,10 +296,11 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let State::Live(live) = &self.state {
-            for (channel, _) in live.subscriptions.iter() {
-                self.shared.node.unsubscribe(channel, self.connection, Departure::Lost);
+            for (channel, subscription) in live.subscriptions.iter() {
+                self.shared.node.unsubscribe(channel, self.connection, Departure::Lost, subscription.overrides);
             }
             self.shared.node.leave(self.connection);
+            self.end_seen(live);
         }
     }
 }
@@ -255,8 +308,15 @@ impl Drop for Session {
 impl Shared {
     /// Joins the parts.
     #[must_use]
-    pub fn new(node: Arc<Node>, auth: Arc<Auth>, config: ClientConfig, wheel: Arc<Wheel>) -> Self {
-        Self { node, auth, config, wheel, ending: AtomicBool::new(false) }
+    pub fn new(node: Arc<Node>, auth: Arc<Auth>, config: ClientConfig, limits: Arc<Limits>, wheel: Arc<Wheel>) -> Self {
+        let ending = AtomicBool::new(false);
+        Self { node, auth, config, limits, wheel, hooks: Hooks::default(), tasks: None, ending }
+    }
+
+    /// Adds the application's hooks; `tasks` run the questions that no command waits for.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Hooks, tasks: Tasks) -> Self {
+        Self { hooks, tasks: Some(tasks), ..self }
     }
 
     /// The node goes down: sessions that have not said who they are end now. Those that have are members

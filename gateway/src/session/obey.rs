@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_proto::code::{CloseCode, unsubscribe};
 
-use super::state::{State, Subscription};
+use super::state::{Renewal, State, Subscription};
 use super::subscribe::told;
 use super::{Flow, Session};
-use crate::channel::permission::{self, Decision};
+use crate::channel::permission::{self, Decision, Grant};
 use crate::model::command::Subscribe;
 use crate::model::event::{Event, Push, Recovery, Standing, Subscribed};
-use crate::model::{ChannelName, Directive, Retained};
+use crate::model::{ChannelName, Directive, Retained, Rights};
 use crate::presence::Departure;
 
 impl Session {
@@ -23,15 +23,26 @@ impl Session {
         let flow = match directive {
             Directive::Unsubscribe { channel, code, reason } => self.unsubscribe_by_order(&channel, code, reason),
             Directive::Subscribe { channel, info, data, expire_at, recover } => {
-                let subscription = Subscription { info, server_side: true, expires_at: expire_at };
+                let subscription =
+                    Subscription { info, server_side: true, expires_at: expire_at, ..Subscription::default() };
                 let asked = Subscribe { recover, recoverable: true, ..Subscribe::default() };
                 Box::pin(self.subscribe_by_order(channel, subscription, data, asked)).await
             }
+            Directive::Renew { channel: None, answer } if self.waits_for_renewal(None) => self.renew_connection(answer),
+            Directive::Renew { channel: Some(channel), answer } if self.waits_for_renewal(Some(&channel)) => {
+                self.renew_subscription(&channel, answer)
+            }
+            // The question was about something that has been renewed or left since.
+            Directive::Renew { .. } => Flow::Continue,
+            Directive::Recheck => self.recheck(),
             Directive::Refresh { ttl } => {
                 let at = ttl
                     .map(|ttl| self.shared.unix_s().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)));
                 if let State::Live(live) = &mut self.state {
                     live.expires_at = at;
+                    live.renewal.forget_question();
+                    // Where a hook renews, the client has nothing to do in time.
+                    let ttl = ttl.filter(|_| live.renewal == Renewal::Client);
                     self.push(None, &Push::Refresh { ttl });
                 }
                 Flow::Continue
@@ -41,7 +52,7 @@ impl Session {
         flow
     }
 
-    fn unsubscribe_by_order(&mut self, channel: &ChannelName, code: u32, reason: &'static str) -> Flow {
+    pub(super) fn unsubscribe_by_order(&mut self, channel: &ChannelName, code: u32, reason: &'static str) -> Flow {
         let comes_back = code >= unsubscribe::INSUFFICIENT_STATE;
         let Ok(live) = self.live() else { return Flow::Continue };
         let server_side = live.subscriptions.get(channel).is_some_and(|subscription| subscription.server_side);
@@ -91,6 +102,10 @@ impl Session {
             }
             frames
         };
+        // As with a token: the order opens the channel, whatever the rules are.
+        let stands_on = self.stands_on(&channel, Grant::Token, &asked, subscription.overrides);
+        let stands_on = stands_on.unwrap_or(Rights::NONE);
+        let subscription = Subscription { stands_on, ..subscription };
         let joined = match self.joining(&channel, &subscription, &asked) {
             Ok(joining) => self.join(joining, subscription, Some(&opening)).await,
             Err(refused) => Err(refused),

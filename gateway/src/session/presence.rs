@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanfare_proto::code::ErrorCode;
 
 use super::{Refusal, Session};
-use crate::channel::permission::{self, Asker, Standing};
+use crate::channel::permission::{self, Standing};
 use crate::model::ChannelName;
 use crate::model::event::Reply;
 
@@ -35,7 +35,7 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(&channel)?;
         let standing = self.standing_on(&channel)?;
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, &channel);
         permission::presence(asker, &channel, options, standing).into_result()?;
         Ok(channel)
     }

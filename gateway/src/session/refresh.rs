@@ -1,29 +1,56 @@
 //! The life of tokens: new ones for old ones, and the end of those that were not renewed.
 
-use fanfare_proto::code::{CloseCode, ErrorCode, unsubscribe};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::state::State;
+use fanfare_proto::code::{CloseCode, ErrorCode};
+
+use super::state::{Renewal, State};
 use super::{Flow, Refusal, Session};
-use crate::model::ChannelName;
-use crate::model::event::{Push, Reply};
-use crate::presence::Departure;
+use crate::config::section::HookChoice;
+use crate::model::event::Reply;
+use crate::model::{ChannelName, Renewed, Rights};
 
 impl Session {
     pub(super) async fn refresh(&mut self, id: u32, token: &str) -> Result<(), Refusal> {
+        let shared = Arc::clone(&self.shared);
+        if let ("", Some(hook)) = (token, shared.hooks.refresh()) {
+            let answer = self.waiting(hook.refresh(self.caller())).await?;
+            return self.refreshed(id, answer);
+        }
         let verified = self.shared.auth.verify_connection(token, self.shared.unix_s()).await;
         let token = verified.map_err(Self::refuse_connection_token)?;
         let insecure = self.shared.config.insecure;
+        let keeps_meta = !self.shared.hooks.is_empty();
         let live = self.live()?;
         if token.user != live.user {
             // A connection never changes hands.
             return Err(CloseCode::InvalidToken.into());
         }
+        let (mark, before) = (Arc::clone(&live.mark), live.mark.token());
+        let fingerprint = self.shared.node.fingerprint(&token.jti, token.issued_at);
+        // Set first: a revocation from now on finds the new token.
+        mark.set(fingerprint);
+        self.admit(&token.user, fingerprint).inspect_err(|_| mark.set(before))?;
+        let live = self.live()?;
         // Expiry does not count in an insecure gateway, as on connect.
         live.expires_at = token.expires_at.filter(|_| !insecure);
+        live.renewal.forget_question();
         live.info = token.info;
-        let expires_at = live.expires_at;
-        let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
-        self.reply(id, &Reply::Refresh { client: self.connection, ttl });
+        if keeps_meta && !token.meta.is_empty() {
+            live.meta = token.meta;
+        }
+        live.caps = token.caps;
+        self.reply(id, &Reply::Refresh { client: self.connection, ttl: self.connection_ttl() });
+        self.withdraw().into_result()
+    }
+
+    /// The application's answer to a client that asks by itself.
+    fn refreshed(&mut self, id: u32, answer: Renewed) -> Result<(), Refusal> {
+        if let Flow::Close(close) = self.renew_connection(answer) {
+            return Err(close.into());
+        }
+        self.reply(id, &Reply::Refresh { client: self.connection, ttl: self.connection_ttl() });
         Ok(())
     }
 
@@ -32,40 +59,68 @@ impl Session {
         if !self.live()?.subscriptions.contains(&channel) {
             return Err(ErrorCode::PermissionDenied.into());
         }
+        let shared = Arc::clone(&self.shared);
+        let choice = &shared.node.rules().require(&channel)?.sub_refresh_hook;
+        if token.is_empty() && *choice != HookChoice::Off {
+            let hook = self.hook(choice)?;
+            return match self.waiting(hook.sub_refresh(self.caller(), &channel)).await? {
+                Renewed::Until { expires_at, .. } if expires_at.is_some_and(|at| at <= shared.unix_s()) => {
+                    Err(ErrorCode::Expired.into())
+                }
+                Renewed::Expired => Err(ErrorCode::Expired.into()),
+                answer @ (Renewed::Until { .. } | Renewed::Unknown) => {
+                    self.renew_subscription(&channel, answer);
+                    self.reply(id, &Reply::SubRefresh { ttl: None });
+                    Ok(())
+                }
+            };
+        }
         let token = self.verify_for(&channel, token).await?;
         let expires_at = token.expires_at;
+        let mut told = expires_at;
+        let fingerprint = self.fingerprint(&token);
         if let Some(subscription) = self.live()?.subscriptions.get_mut(&channel) {
             subscription.expires_at = expires_at;
             subscription.info = token.info;
+            subscription.renewal.forget_question();
+            told = told.filter(|_| subscription.renewal == Renewal::Client);
+            subscription.token = Some(Box::new(fingerprint));
+            // The token opens it now, whatever did before.
+            subscription.stands_on = subscription.stands_on.without(Rights::SUBSCRIBE);
         }
-        let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
+        let ttl = told.map(|expires_at| self.shared.until(expires_at));
         self.reply(id, &Reply::SubRefresh { ttl });
         Ok(())
     }
 
-    /// Ends what has not been renewed within its grace period: the connection, or single subscriptions.
-    pub(super) fn expire(&mut self) -> Flow {
+    /// Ends what has not been renewed within its grace period: the connection, or single subscriptions. Where a
+    /// hook decides, it is asked.
+    pub fn expire(&mut self) -> Flow {
         let State::Live(live) = &self.state else { return Flow::Continue };
         let now_ms = self.shared.node.clock().unix_ms();
-        let over = |expires_at: Option<i64>, grace: std::time::Duration| {
-            let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
-            expires_at.is_some_and(|at| now_ms >= at.saturating_mul(1000).saturating_add(grace_ms))
+        let over = |expires_at: Option<i64>, renewal: Renewal, grace: Duration| {
+            let (Some(at), Some(patience)) = (expires_at, renewal.patience(grace)) else { return false };
+            let patience_ms = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+            now_ms >= at.saturating_mul(1000).saturating_add(patience_ms)
         };
-        if over(live.expires_at, self.shared.config.expired_close_delay) {
-            return CloseCode::Expired.into();
-        }
         let grace = self.shared.config.expired_sub_close_delay;
-        let expired = live.subscriptions.iter().filter(|(_, subscription)| over(subscription.expires_at, grace));
-        let expired: Vec<_> =
-            expired.map(|(channel, subscription)| (channel.clone(), subscription.server_side)).collect();
-        for (channel, server_side) in expired {
-            if server_side {
-                return CloseCode::SubscriptionExpired.into();
+        let expired = live.subscriptions.iter().filter(|(_, sub)| over(sub.expires_at, sub.renewal, grace));
+        let expired: Vec<_> = expired.map(|(channel, sub)| (channel.clone(), sub.renewal)).collect();
+        if over(live.expires_at, live.renewal, self.shared.config.expired_close_delay) {
+            match live.renewal {
+                Renewal::Client => return CloseCode::Expired.into(),
+                Renewal::Hook | Renewal::Asked => self.ask_to_renew_connection(),
             }
-            // The state is live: looked at above.
-            let _ = self.part(&channel, Departure::Lost);
-            let reason = unsubscribe::reason(unsubscribe::EXPIRED);
-            self.push(Some(&channel), &Push::Unsubscribe { code: unsubscribe::EXPIRED, reason });
+        }
+        for (channel, renewal) in expired {
+            if renewal == Renewal::Hook {
+                self.ask_to_renew_subscription(channel);
+                continue;
+            }
+            let flow = self.end_subscription(&channel);
+            if flow != Flow::Continue {
+                return flow;
+            }
         }
         Flow::Continue
     }

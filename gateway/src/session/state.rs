@@ -1,11 +1,15 @@
 //! The legal states of a session, and what it keeps while it lives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Shared;
-use crate::model::{ChannelName, UserId};
+use crate::channel::permission::Asker;
+use crate::hub::Mark;
+use crate::limit::Allowance;
+use crate::model::{Capabilities, ChannelName, Fingerprint, Overrides, Rights, UserId};
 
 /// Fresh -> Live, or Fresh -> Refused; both end with the connection.
 #[derive(Debug)]
@@ -26,7 +30,42 @@ pub(super) struct Live {
     pub(super) info: Bytes,
     /// When the connection token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
+    /// What it may do beyond its channels' rules. Boxed: most have none.
+    pub(super) caps: Option<Box<Capabilities>>,
+    /// What its tokens can be revoked by.
+    pub(super) mark: Arc<Mark>,
     pub(super) subscriptions: Subscriptions,
+    /// What it may still do; none where nothing is counted.
+    pub(super) allowance: Option<Box<Allowance>>,
+    /// For the application's hooks, never for clients; empty if none.
+    pub(super) meta: Bytes,
+    pub(super) renewal: Renewal,
+    /// Its beginning was seen by whoever observes the node, so its end is to be.
+    pub(super) seen: bool,
+}
+
+/// Who sees to it that something goes on that expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// The client brings a new token.
+    #[default]
+    Client,
+    /// A hook is asked when the time has come.
+    Hook,
+    /// It has been asked.
+    Asked,
+}
+
+impl Live {
+    /// Who asks for something on a channel.
+    pub(super) fn asker(&self, shared: &Shared, channel: &ChannelName) -> Asker<'_> {
+        Asker { user: &self.user, trust: shared.trust(), rights: self.rights_on(channel) }
+    }
+
+    /// What its capabilities allow on a channel.
+    pub(super) fn rights_on(&self, channel: &ChannelName) -> Rights {
+        self.caps.as_ref().map_or(Rights::NONE, |caps| caps.on(channel.as_str()))
+    }
 }
 
 /// What is kept of one subscription.
@@ -38,6 +77,15 @@ pub(super) struct Subscription {
     pub(super) server_side: bool,
     /// When the subscription token ends, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
+    /// Where the channel's options do not hold for it.
+    pub(super) overrides: Overrides,
+    pub(super) renewal: Renewal,
+    /// As [`Live::seen`].
+    pub(super) seen: bool,
+    /// The capabilities that it would not be there without, or not as it is.
+    pub(super) stands_on: Rights,
+    /// What the subscription token can be revoked by; none if there is none. Boxed: most have none.
+    pub(super) token: Option<Box<Fingerprint>>,
 }
 
 /// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each
@@ -78,13 +126,17 @@ impl Subscriptions {
         }
     }
 
-    /// Takes one out; false if it was not there.
-    pub(super) fn remove(&mut self, channel: &ChannelName) -> bool {
-        self.find(channel).map(|place| self.sorted.remove(place)).is_ok()
+    /// Takes one out; none if it was not there.
+    pub(super) fn remove(&mut self, channel: &ChannelName) -> Option<Subscription> {
+        self.find(channel).ok().map(|place| self.sorted.remove(place).1)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelName, &Subscription)> {
         self.sorted.iter().map(|(channel, subscription)| (channel, subscription))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&ChannelName, &mut Subscription)> {
+        self.sorted.iter_mut().map(|(channel, subscription)| (&*channel, subscription))
     }
 
     fn find(&self, channel: &ChannelName) -> Result<usize, usize> {
@@ -100,14 +152,36 @@ impl FromIterator<(ChannelName, Subscription)> for Subscriptions {
     }
 }
 
+impl Renewal {
+    /// It goes on by other means: what a hook answers to a question under way is not waited for.
+    pub(super) fn forget_question(&mut self) {
+        if *self == Self::Asked {
+            *self = Self::Hook;
+        }
+    }
+
+    /// How long after the expiry something happens: a client has its grace, a hook is asked at once. None while
+    /// it is asked.
+    pub(super) fn patience(self, grace: Duration) -> Option<Duration> {
+        match self {
+            Self::Client => Some(grace),
+            Self::Hook => Some(Duration::ZERO),
+            Self::Asked => None,
+        }
+    }
+}
+
 impl State {
     /// When the next token's grace period ends, by the clock of deadlines.
     pub(super) fn next_expiry(&self, shared: &Shared) -> Option<Duration> {
         let Self::Live(live) = self else { return None };
-        let at = |expires_at: i64, grace: Duration| shared.now() + shared.until(expires_at) + grace;
-        let connection = live.expires_at.map(|expires_at| at(expires_at, shared.config.expired_close_delay));
+        let at = |expires_at: Option<i64>, renewal: Renewal, grace: Duration| {
+            Some(shared.now() + shared.until(expires_at?) + renewal.patience(grace)?)
+        };
+        let connection = at(live.expires_at, live.renewal, shared.config.expired_close_delay);
         let grace = shared.config.expired_sub_close_delay;
-        let subscriptions = live.subscriptions.iter().filter_map(|(_, subscription)| subscription.expires_at);
-        connection.into_iter().chain(subscriptions.map(|expires_at| at(expires_at, grace))).min()
+        let subscriptions = live.subscriptions.iter().map(|(_, subscription)| subscription);
+        let subscriptions = subscriptions.filter_map(|sub| at(sub.expires_at, sub.renewal, grace));
+        connection.into_iter().chain(subscriptions).min()
     }
 }

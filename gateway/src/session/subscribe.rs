@@ -5,14 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
-use super::state::Subscription;
+use super::state::{Renewal, Subscription};
 use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
-use crate::channel::permission::{self, Asker, Grant, Granted};
+use crate::backend::Permit;
+use crate::channel::overridden;
+use crate::channel::permission::{self, Grant, Granted};
 use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
 use crate::model::event::{Event, Recovery, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, ClientInfo};
+use crate::model::{ChannelName, ClientInfo, Fingerprint, Overrides, Rights};
 use crate::node::{Joining, Opening};
 use crate::presence::Entry;
 use crate::telemetry::metrics::OutcomeLabel;
@@ -28,16 +30,39 @@ impl Session {
         if live.subscriptions.len() >= limit {
             return Err(ErrorCode::LimitExceeded.into());
         }
-        let token = match subscribe.token.as_str() {
+        let token = match &*subscribe.token {
             "" => None,
             token => Some(self.verify_for(&channel, token).await?),
         };
-        self.permit(&channel, if token.is_some() { Grant::Token } else { Grant::None })?;
-        let expires_at = token.as_ref().and_then(|token| token.expires_at);
-        let (info, data) = token.map(|token| (token.info, token.data)).unwrap_or_default();
-        let ttl = expires_at.map(|expires_at| self.shared.until(expires_at));
+        let fingerprint = token.as_ref().map(|token| Box::new(self.fingerprint(token)));
+        let (grant, permit, overrides) = match token {
+            Some(SubscriptionToken { info, data, expires_at, overrides, .. }) => {
+                (Grant::Token, Permit { info, data, expires_at }, overrides)
+            }
+            None => match self.ask_for_channel(&channel, &subscribe.data).await? {
+                Some(permit) => (Grant::Hook, permit, Overrides::default()),
+                None => (Grant::None, Permit::default(), Overrides::default()),
+            },
+        };
+        self.permit(&channel, grant)?;
+        let stands_on = self.stands_on(&channel, grant, &subscribe, overrides)?;
+        if grant != Grant::Token {
+            self.open_by_name(&channel).await?;
+        }
+        let Permit { info, data, expires_at } = permit;
+        let renewal = self.sub_renewal(&channel)?;
+        let told_ttl = expires_at.filter(|_| renewal == Renewal::Client);
+        let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
-        let subscription = Subscription { info, server_side: false, expires_at };
+        let subscription = Subscription {
+            info,
+            expires_at,
+            renewal,
+            overrides,
+            stands_on,
+            token: fingerprint,
+            ..Subscription::default()
+        };
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {
@@ -52,10 +77,29 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().require(channel)?;
         let carries = self.carries();
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
+        let asker = self.live()?.asker(&shared, channel);
         permission::subscribe(asker, channel, options, grant).into_result()?;
         permission::carry(options, carries).into_result()?;
         Ok(())
+    }
+
+    /// Which capabilities a subscription that is permitted would not be there without, or not as it is.
+    pub(super) fn stands_on(
+        &mut self,
+        channel: &ChannelName,
+        grant: Grant,
+        asked: &Subscribe,
+        overrides: Overrides,
+    ) -> Result<Rights, Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let options = overridden(shared.node.rules().require(channel)?, overrides);
+        let asker = self.live()?.asker(&shared, channel);
+        Ok(permission::stands_on(asker, channel, &options, grant, asked))
+    }
+
+    /// What a subscription token can be revoked by.
+    pub(super) fn fingerprint(&self, token: &SubscriptionToken) -> Fingerprint {
+        self.shared.node.fingerprint(&token.jti, token.issued_at)
     }
 
     /// Makes a subscription that is permitted.
@@ -70,7 +114,10 @@ impl Session {
         // Noted before the node is asked: if the connection ends meanwhile, what was begun is given back.
         self.live()?.subscriptions.insert(channel.clone(), subscription);
         match node.subscribe(joining, opening).await {
-            Ok(standing) => self.count_recovery(standing.as_ref()),
+            Ok(standing) => {
+                self.count_recovery(standing.as_ref());
+                self.subscribe_seen(channel, standing.as_ref());
+            }
             Err(error) => {
                 tracing::debug!(%error, "could not subscribe a client");
                 self.live()?.subscriptions.remove(channel);
@@ -88,9 +135,11 @@ impl Session {
         asked: &Subscribe,
     ) -> Result<Joining<'a>, Refusal> {
         let shared = Arc::clone(&self.shared);
-        let options = shared.node.rules().require(channel)?;
-        let asker = Asker { user: &self.live()?.user, trust: shared.trust() };
-        let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, options, asked);
+        let options = overridden(shared.node.rules().require(channel)?, subscription.overrides);
+        let asker = self.live()?.asker(&shared, channel);
+        let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, &options, asked);
+        // By its token it may watch a channel on which only others are told, by theirs.
+        let join_leave = join_leave || subscription.overrides.force_push_join_leave == Some(true);
         let info = self.info(&subscription.info)?;
         let entry = Entry { client: self.connection, info, told: options.join_leave, leave_delay: options.leave_delay };
         Ok(Joining {
@@ -150,6 +199,12 @@ impl Session {
             // Well signed, but for somebody or something else: the application mixes its clients up.
             return Err(CloseCode::InvalidToken.into());
         }
+        let fingerprint = self.fingerprint(&token);
+        let live = self.live()?;
+        // Noted first: a revocation from now on asks this session, too.
+        live.mark.note_more();
+        let user = live.user.clone();
+        self.admit(&user, fingerprint)?;
         Ok(token)
     }
 }

@@ -19,10 +19,11 @@ impl Session {
 
     /// Leaves a channel; true if it was held.
     pub(super) fn part(&mut self, channel: &ChannelName, departure: Departure) -> Result<bool, Refusal> {
-        let held = self.live()?.subscriptions.remove(channel);
-        if held {
-            self.shared.node.unsubscribe(channel, self.connection, departure);
+        let Some(held) = self.live()?.subscriptions.remove(channel) else { return Ok(false) };
+        self.shared.node.unsubscribe(channel, self.connection, departure, held.overrides);
+        if held.seen {
+            self.unsubscribe_seen(channel);
         }
-        Ok(held)
+        Ok(true)
     }
 }

@@ -44,7 +44,7 @@ metrics! {
     deliveries: Counter = counter, "Publications handed to a connection's outbox";
     disconnects: Family<CodeLabel, Counter> = family,
         "Connections that this node ended, by close code; custom codes count as 0";
-    errors: Family<CodeLabel, Counter> = family, "Commands refused, by error code";
+    errors: Family<CodeLabel, Counter> = family, "Commands refused, by error code; the application's own codes count as 0";
     broker_up: Gauge = gauge, "1 while the broker delivers";
     broker_reconnects: Counter = counter, "Links to the broker that were lost";
     broker_gaps: Counter = counter,
@@ -71,8 +71,40 @@ metrics! {
     presence_waiting: Gauge = gauge, "Changes of members that are not in the store yet";
     presence_reaped: Counter = counter, "Members of dead nodes that this node has struck out";
     presence_resyncs: Counter = counter, "Times that this node entered all its members again";
+    /// Each becomes one entry of the log, in Redis or in memory; nodes share the log.
+    webhook_events: Counter = counter, "Events for the application's webhook that were told through this node";
+    webhook_delivered: Counter = counter, "Events that this node has delivered to the webhook";
+    /// By outcome: `ok` (2xx), `refused` (another status), `unreachable` (no answer in time).
+    webhook_requests: Family<OutcomeLabel, Counter> = family, "Batches that this node has posted to the webhook, each try";
+    /// By reason: `queue_full` (on this node, before they were in the log), `backlog_full` (in the log).
+    webhook_lost: Family<ReasonLabel, Counter> = family, "Events for the webhook that were lost";
+    webhook_queued: Gauge = gauge, "Changes and events on this node that are not in the webhook's log yet";
+    webhook_waiting: Gauge = gauge, "Events that wait for the webhook in the shards that this node delivers";
+    webhook_oldest_seconds: Gauge = seconds, "Age of the oldest event that waits in these shards";
+    revocations: Gauge = gauge, "Revoked tokens, users with revoked tokens and blocked users that this node knows of";
     /// By outcome: `ok`, `error`, `unauthorized`.
     api_requests: Family<OutcomeLabel, Counter> = family, "Requests to the server API";
+    /// By outcome: `ok`, or why not: `unreachable`, `timeout`, `redirect`, `status`, `too_large`, `invalid`,
+    /// `forbidden` (to an address that is not allowed).
+    jwks_fetches: Family<OutcomeLabel, Counter> = family, "Fetches of key sets";
+    jwks_stale: Gauge = gauge, "Key sets whose last fetch has failed and that are used as they were";
+    jwks_missing: Gauge = gauge, "Key sets of which there are no keys to use: tokens of their issuers are put off";
+    /// By limit: the words of the module `limit`.
+    limited: Family<LimitLabel, Counter> = family, "Connections and commands refused because of a limit";
+    connects_waiting: Gauge = gauge, "Clients that wait for their turn to connect";
+    limit_cluster_misses: Counter = counter,
+        "Commands whose rate was counted on this node alone, because Redis did not answer";
+    /// By reason: `proxy_header` (none came, or a bad one), `untrusted_proxy` (it came from elsewhere),
+    /// `tls` (the handshake failed), `tls_timeout` (it took too long).
+    refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before their first request";
+    /// By outcome: `ok`, `error` (the one before stays).
+    certificate_reloads: Family<OutcomeLabel, Counter> = family, "Times that the certificate was read again";
+    /// By hook, by kind (`connect`, `refresh`, `subscribe`, `sub_refresh`, `publish`, `rpc`), and by outcome: `ok`,
+    /// `error` and `disconnect` (the application's own), `timeout`, `unreachable`, `status`, `too_large`, `bad_answer`,
+    /// `open` (its circuit was), `full` (no place among its calls).
+    hook_calls: Family<HookLabel, Counter> = family, "Questions to the application's hooks";
+    hook_waiting: Gauge = gauge, "Questions that wait for a place among their hook's calls";
+    hook_open: Family<HookNameLabel, Gauge> = gauges, "1 while a hook is left alone because it does not answer";
     /// Each is a bug.
     task_panics: Counter = counter, "Tasks that ended in a panic";
 }
@@ -133,11 +165,36 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// Label `limit`: a word from a closed list in the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// The word.
+    pub limit: &'static str,
+}
+
 /// Label `outcome`: a word from a closed list in the code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabel {
     /// The word.
     pub outcome: &'static str,
+}
+
+/// Labels of a hook's calls: all from closed lists, the configuration's and the code's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HookLabel {
+    /// As the configuration calls it.
+    pub hook: String,
+    /// What it was asked.
+    pub kind: &'static str,
+    /// The word.
+    pub outcome: &'static str,
+}
+
+/// Label `hook`: as the configuration calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HookNameLabel {
+    /// The name.
+    pub hook: String,
 }
 
 impl Metrics {
@@ -183,6 +240,13 @@ fn bytes(r: &mut Registry, name: &str, help: &str) -> Gauge {
     metric
 }
 
+/// A gauge of seconds; its name ends in its unit.
+fn seconds(r: &mut Registry, name: &str, help: &str) -> Gauge {
+    let metric = Gauge::<i64, AtomicI64>::default();
+    r.register_with_unit(name.strip_suffix("_seconds").unwrap_or(name), help, Unit::Seconds, metric.clone());
+    metric
+}
+
 fn counter(r: &mut Registry, name: &str, help: &str) -> Counter {
     let metric = Counter::default();
     r.register(name, help, metric.clone());
@@ -194,6 +258,15 @@ where
     L: Clone + fmt::Debug + Eq + std::hash::Hash + EncodeLabelSet + Send + Sync + 'static,
 {
     let metric = Family::<L, Counter>::default();
+    r.register(name, help, metric.clone());
+    metric
+}
+
+fn gauges<L>(r: &mut Registry, name: &str, help: &str) -> Family<L, Gauge>
+where
+    L: Clone + fmt::Debug + Eq + std::hash::Hash + EncodeLabelSet + Send + Sync + 'static,
+{
+    let metric = Family::<L, Gauge>::default();
     r.register(name, help, metric.clone());
     metric
 }

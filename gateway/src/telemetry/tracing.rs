@@ -8,8 +8,10 @@
 //! This module must not know what is logged or traced: names and users never become span attributes,
 //! namespaces do.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Write as _};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -17,7 +19,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TracerProvider};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use tracing::{Span, Subscriber, field};
+use tracing::{Metadata, Span, Subscriber, field};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -150,9 +152,18 @@ fn adopt(span: &Span, parent: SpanContext) {
 /// See [`TracingError`]. A collector that is not there is no error: spans that cannot be sent are lost,
 /// and a warning is logged.
 pub fn init(config: &TelemetryConfig, service_name: &'static str, node: NodeId) -> Result<Guard, TracingError> {
-    let (subscriber, guard) = build(config, service_name, node, std::io::stderr, std::io::stderr().is_terminal())?;
+    let (subscriber, guard) = build(config, service_name, node, io::stderr, io::stderr().is_terminal())?;
     tracing::subscriber::set_global_default(subscriber)?;
+    std::panic::set_hook(Box::new(log_panic));
     Ok(guard)
+}
+
+/// A panic's message is a log line like all others: it may repeat what somebody has sent.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| field::display(backtrace));
+    let place = panic.location().map(field::display);
+    tracing::error!(place, backtrace, "panicked: {}", panic.payload_as_str().unwrap_or("without a word"));
 }
 
 /// What [`init`] sets up, for a writer of choice.
@@ -167,7 +178,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let provider = match &config.otlp_endpoint {
-        Some(endpoint) => Some(provider(endpoint, config.sample_ratio, service_name, node)?),
+        Some(endpoint) => Some(provider(endpoint.expose(), config.sample_ratio, service_name, node)?),
         None => None,
     };
     let spans = provider.as_ref().map(|provider| {
@@ -217,12 +228,14 @@ where
 {
     let level = EnvFilter::builder().parse(&config.log_level)?;
     let filter = level.and(filter_fn(|metadata| metadata.target() != SPANS));
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer();
     Ok(match config.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_writer(OneLineJson(writer)).with_filter(filter).boxed()
+        }
         LogFormat::Text => {
             let fields = debug_fn(one_line_field).delimited(" ");
-            lines.with_ansi(colours).fmt_fields(fields).with_filter(filter).boxed()
+            lines.with_writer(writer).with_ansi(colours).fmt_fields(fields).with_filter(filter).boxed()
         }
     })
 }
@@ -236,15 +249,58 @@ fn one_line_field(writer: &mut Writer<'_>, field: &field::Field, value: &dyn fmt
     write!(OneLine(writer), "{value:?}")
 }
 
+/// Control characters, line and paragraph separators, and marks that turn the direction of text.
+fn misleading(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 struct OneLine<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for OneLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Control characters, line and paragraph separators, and marks that turn the direction of text.
-        let misleading = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         text.chars().try_for_each(|c| {
             if misleading(c) { write!(self.0, "{}", c.escape_default()) } else { self.0.write_char(c) }
         })
+    }
+}
+
+/// Writes JSON lines whose texts cannot steer a terminal, either: JSON itself escapes only what is below a space.
+struct OneLineJson<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLineJson<W> {
+    type Writer = OneLineJson<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        OneLineJson(self.0.make_writer())
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        OneLineJson(self.0.make_writer_for(metadata))
+    }
+}
+
+impl<W: io::Write> io::Write for OneLineJson<W> {
+    /// Takes whole lines, as the layer writes them.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let left_by_json = |c: char| misleading(c) && c != '\n';
+        let Some(text) = str::from_utf8(line).ok().filter(|text| text.contains(left_by_json)) else {
+            return self.0.write(line);
+        };
+        let mut escaped = String::with_capacity(text.len() + 8);
+        for c in text.chars() {
+            if left_by_json(c) {
+                // None of them is beyond what four digits can say.
+                let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+            } else {
+                escaped.push(c);
+            }
+        }
+        self.0.write_all(escaped.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -56,6 +56,8 @@ const ANSWERS_MAX: usize = 64;
 
 enum Turn {
     Message(Frame),
+    /// The last message has more to do.
+    More,
     Directive(Directive),
     Tick,
     Last(Last),
@@ -106,6 +108,7 @@ impl<L: Link, C: Conversation> Connection<L, C> {
             let flow = match turn {
                 // Boxed: most connections are idle, and an idle one should not keep room for a command.
                 Turn::Message(message) => Box::pin(attend(reader, talk.receive(message))).await,
+                Turn::More => Box::pin(attend(reader, talk.go_on())).await,
                 Turn::Directive(directive) => Box::pin(attend(reader, talk.obey(directive))).await,
                 Turn::Tick => Ok(talk.tick()),
                 Turn::Last(last) => Err(last),
@@ -129,6 +132,10 @@ impl<L: Link, C: Conversation> Connection<L, C> {
         if self.put_off.is_some_and(|messages| messages >= BEFORE_TICK) {
             self.put_off = None;
             return Poll::Ready(Turn::Tick);
+        }
+        if self.talk.as_ref().is_some_and(Conversation::has_more) {
+            self.put_off = self.put_off.map(|messages| messages + 1);
+            return Poll::Ready(Turn::More);
         }
         match self.poll_receive(cx) {
             Poll::Ready(Received::Message(message)) => {

@@ -55,6 +55,17 @@ pub trait Conversation: Send {
     /// Takes a message. Dropped half way only if the whole conversation is.
     fn receive(&mut self, message: Frame) -> impl Future<Output = Flow> + Send;
 
+    /// Whether the last message has more to do: [`Conversation::go_on`] does it, a part at a time, so that orders
+    /// and the clock do not wait for all of it.
+    fn has_more(&self) -> bool {
+        false
+    }
+
+    /// Does the next part of the last message. Dropped half way only if the whole conversation is.
+    fn go_on(&mut self) -> impl Future<Output = Flow> + Send {
+        std::future::ready(Flow::Continue)
+    }
+
     /// Takes an order from the node. Dropped half way only if the whole conversation is.
     fn obey(&mut self, directive: Directive) -> impl Future<Output = Flow> + Send;
 

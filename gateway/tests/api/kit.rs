@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use fanfare_gateway::api::Api;
 use fanfare_gateway::broker::roster::{Announcement, NodeRecord};
 use fanfare_gateway::broker::{
-    BoxFuture, Broker, BrokerError, Bus, Health, HistoryPage, HistoryQuery, Outgoing, PublishOptions, Published,
-    Roster, Stream,
+    BoxFuture, Broker, BrokerError, Bus, Health, HistoryPage, HistoryQuery, Ledger, LedgerError, Outgoing,
+    PublishOptions, Published, Roster, Stream,
 };
 use fanfare_gateway::channel::Rules;
 use fanfare_gateway::config::secret::Secret;
@@ -33,7 +33,7 @@ use fanfare_gateway::task::Tasks;
 use fanfare_gateway::telemetry::Metrics;
 use fanfare_gateway::telemetry::metrics::OutcomeLabel;
 use fanfare_gateway::telemetry::tracing::Tracing;
-use fanfare_proto::envelope::{Control, Order};
+use fanfare_proto::envelope::{Control, Order, Revocation};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -173,6 +173,20 @@ impl Bus for Book {
     }
 }
 
+impl Ledger for Book {
+    fn write(&self, control: Control, _: i64) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async move { Ok(self.send(control).await?) })
+    }
+
+    fn read(&self, _: i64) -> BoxFuture<'_, Result<Vec<Revocation>, BrokerError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn unsettled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
 impl Roster for Book {
     fn announce(&self, _: Announcement) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async { Ok(()) })
@@ -297,6 +311,7 @@ impl House {
             broker: book.clone(),
             bus: book.clone(),
             roster: book.clone(),
+            ledger: book.clone(),
             presence: members.clone(),
             page_size: ByteSize::mib(1),
             history: HistoryConfig {
@@ -374,6 +389,6 @@ fn channels() -> ChannelConfig {
     ];
     ChannelConfig {
         default: ChannelOptions::default(),
-        namespaces: namespaces.map(|(name, options)| Namespace { name: name.into(), options }).into(),
+        namespaces: namespaces.map(|(name, options)| Namespace { name: name.into(), pattern: None, options }).into(),
     }
 }

@@ -24,6 +24,7 @@ mod data;
 mod frames;
 mod heartbeat;
 mod history;
+mod known_holes;
 mod protobuf;
 mod tokens;
 mod upgrade;

@@ -11,9 +11,11 @@ mod redis_kit;
 
 mod broker;
 mod bus;
+mod events;
 mod failover;
 mod history;
 mod keys;
+mod ledger;
 mod link;
 mod members;
 mod outage;
@@ -28,7 +30,7 @@ use bytes::Bytes;
 use fanfare_gateway::broker::memory::MemoryBroker;
 use fanfare_gateway::broker::redis::RedisBroker;
 use fanfare_gateway::broker::{
-    Broker, BrokerError, BrokerEvent, Bus, Events, Health, Outgoing, PublishOptions, Roster,
+    Broker, BrokerError, BrokerEvent, Bus, Events, Health, Ledger, Outgoing, PublishOptions, Roster,
 };
 use fanfare_gateway::config::section::{BrokerConfig, BrokerUrl};
 use fanfare_gateway::model::time::SystemClock;
@@ -64,6 +66,7 @@ struct Node {
     broker: Arc<dyn Broker>,
     bus: Arc<dyn Bus>,
     roster: Arc<dyn Roster>,
+    ledger: Arc<dyn Ledger>,
     redis: Option<Arc<RedisBroker>>,
     events: Events,
     metrics: Arc<Metrics>,
@@ -81,7 +84,8 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let (broker, events) = MemoryBroker::start(config, metrics.clone(), SystemClock::new());
         let tasks = Tasks::new(metrics.clone());
-        Self { broker: broker.clone(), bus: broker.clone(), roster: broker, redis: None, events, metrics, tasks }
+        let (bus, roster, ledger) = (broker.clone(), broker.clone(), broker.clone());
+        Self { broker, bus, roster, ledger, redis: None, events, metrics, tasks }
     }
 
     /// Starts on a Redis that may not be there yet.
@@ -97,7 +101,8 @@ impl Node {
         let binary = ChannelRules { data_format: DataFormat::Binary, ..ChannelRules::default() };
         broker.announce_rules(&Rules::new(binary, [("p".to_owned(), binary)].into()));
         let redis = Some(broker.clone());
-        Self { broker: broker.clone(), bus: broker.clone(), roster: broker, redis, events, metrics, tasks }
+        let (bus, roster, ledger) = (broker.clone(), broker.clone(), broker.clone());
+        Self { broker, bus, roster, ledger, redis, events, metrics, tasks }
     }
 
     /// Starts on a Redis that is there.

@@ -146,6 +146,9 @@ conversations! {
     api_directives
     api_publish
     batch
+    capabilities
+    capabilities_lesser
+    capabilities_override
     connect
     delta
     exclude_publisher
@@ -156,6 +159,8 @@ conversations! {
     join_leave
     later_methods
     names
+    overrides
+    patterns
     permissions
     personal_channel
     positioning
@@ -166,6 +171,7 @@ conversations! {
     recovery_cache
     recovery_server_side
     refresh
+    revocation
     server_side
     sub_refresh
     subscribe

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::token;
 
@@ -107,22 +107,46 @@ pub(crate) fn substitute(frame: &str, words: &HashMap<String, Value>) -> String 
     out + rest
 }
 
-/// `sub=42,exp=-5` as claims. Values that read as JSON are JSON, all others strings; `a+b` is a list.
+/// `sub=42,exp=-5` as claims. `info` is JSON, `channels=a+b` a list, `override=presence+!join_leave` and
+/// `subs=news/presence` switches, `caps=chat:*/sub+pub;news/` what may be done on which channels; all others are strings.
 fn claims_of(text: &str) -> Value {
     let mut claims = Map::new();
     for (name, value) in text.split(',').filter_map(|claim| claim.split_once('=')) {
         let value = match name {
-            "exp" | "nbf" | "expire_at" => {
+            "exp" | "nbf" | "iat" | "expire_at" => {
                 let offset: i64 = value.parse().unwrap();
                 Value::from(token::now().checked_add_signed(offset).unwrap())
             }
             "channels" => value.split('+').map(Value::from).collect(),
             "info" => serde_json::from_str(value).unwrap(),
+            "override" => overrides(value),
+            "subs" => {
+                let (channel, names) = value.split_once('/').unwrap();
+                json!({ channel: { "override": overrides(names) } })
+            }
+            "caps" => value.split(';').map(capability).collect(),
             _ => Value::from(value),
         };
         claims.insert(name.to_owned(), value);
     }
     Value::Object(claims)
+}
+
+/// `presence+!join_leave`: one is on, the other off.
+fn overrides(text: &str) -> Value {
+    let switch = |name: &str| match name.strip_prefix('!') {
+        Some(name) => (name.to_owned(), json!({ "value": false })),
+        None => (name.to_owned(), json!({ "value": true })),
+    };
+    Value::Object(text.split('+').map(switch).collect())
+}
+
+/// `chat:*/sub+pub` as an entry of `caps`.
+fn capability(text: &str) -> Value {
+    let (channel, rights) = text.rsplit_once('/').unwrap();
+    let rights: Vec<_> = rights.split('+').filter(|right| !right.is_empty()).collect();
+    let matching = if channel.contains('*') { "wildcard" } else { "" };
+    serde_json::json!({ "channels": [channel], "match": matching, "allow": rights })
 }
 
 /// Whether `heard` is what `expected` describes; learns the words in it.

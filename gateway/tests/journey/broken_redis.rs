@@ -13,15 +13,16 @@ async fn a_gateway_starts_without_redis_and_heals() {
     let mut gateway = Gateway::start_unready(&open_to_all(&redis.url(0), "")).await;
     let ready = gateway.ready_is(503).await;
     assert_eq!(ready["status"], "unready", "{ready}");
-    let mut ann = client(&gateway, "ann").await;
-    ann.text(r#"{"id":5,"subscribe":{"channel":"news"}}"#).await;
-    let refused = ann.reply(5).await;
+    // Nobody knows yet who is revoked or blocked.
+    let mut ann = Socket::open(gateway.listen).await;
+    let refused = ann.connect(&json!({ "token": token::mint(&json!({ "sub": "ann" })) })).await;
     assert_eq!((&refused["error"]["code"], &refused["error"]["temporary"]), (&json!(100), &json!(true)), "{refused}");
     let answer = gateway.api("publish", &json!({ "channel": "news", "data": 1 })).await;
     assert_eq!(answer["error"]["code"], 100, "{answer}");
 
     redis.restart();
     gateway.ready_is(200).await;
+    let mut ann = client(&gateway, "ann").await;
     ann.subscribe(6, "news").await;
     gateway.api("publish", &json!({ "channel": "news", "data": 2 })).await;
     assert_eq!(ann.publication().await.1, 2);

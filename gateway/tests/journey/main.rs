@@ -8,6 +8,8 @@ mod collector;
 #[path = "../support/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;
+#[path = "../support/receiver.rs"]
+mod receiver;
 #[path = "../support/redis.rs"]
 mod redis;
 #[path = "../support/token.rs"]
@@ -19,11 +21,14 @@ mod ws;
 
 mod broken_redis;
 mod drain;
+mod idle;
 mod personal;
 mod presence;
 mod publish;
 mod recover;
+mod revocation;
 mod traces;
+mod webhook;
 
 use gateway::Gateway;
 use serde_json::json;

@@ -139,6 +139,16 @@ impl Gateway {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
+    /// Waits until it has written this.
+    pub async fn logs(&self, text: &str) {
+        let logged = async {
+            while !self.log().contains(text) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, logged).await.unwrap_or_else(|_| panic!("{text:?} is not in\n{}", self.log()));
+    }
+
     /// Fails the test if the process has ended.
     pub fn assert_running(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
@@ -170,6 +180,17 @@ impl Gateway {
         let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         let values = text.lines().filter(of_name).filter(|line| line.contains(labels));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Waits until a metric, as [`Self::metric`] has it, has come to so many.
+    pub async fn counts(&self, name: &str, labels: &str, count: f64) {
+        let counted = async {
+            while self.metric(name, labels).await < count {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let come = tokio::time::timeout(DEADLINE, counted).await;
+        assert!(come.is_ok(), "{name} {labels} does not come to {count}\n{}", self.log());
     }
 
     /// Resident memory, in bytes.

@@ -44,6 +44,10 @@ pub enum Reply<'a> {
     Unsubscribe(Empty),
     Disconnect(Empty),
     Refresh(Empty),
+    RevokeToken(Empty),
+    InvalidateUserTokens(Empty),
+    BlockUser(Empty),
+    UnblockUser(Empty),
     #[serde(borrow)]
     History(HistoryResult<'a>),
     HistoryRemove(Empty),

@@ -13,6 +13,7 @@ mod field;
 mod history;
 mod presence;
 mod publish;
+mod revoke;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use field::{Given, Text};
 pub use history::{History, HistoryRemove, HistoryResult, Publication, Since};
 pub use presence::{ClientInfo, Presence, PresenceResult, PresenceStats, PresenceStatsResult};
 pub use publish::{Broadcast, BroadcastResult, Publish, PublishResult};
+pub use revoke::{BlockUser, InvalidateUserTokens, RevokeToken, UnblockUser};
 
 /// The methods of the API, by what this version does with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +43,14 @@ pub enum Method {
     Disconnect,
     /// Prolongs a user's connections, or lets them expire.
     Refresh,
+    /// A token is good no longer.
+    RevokeToken,
+    /// A user's older tokens are good no longer.
+    InvalidateUserTokens,
+    /// A user is not let in.
+    BlockUser,
+    /// A user is let in again.
+    UnblockUser,
     /// What was said on a channel.
     History,
     /// Forgets that.
@@ -70,6 +80,10 @@ impl Method {
             "unsubscribe" => Self::Unsubscribe,
             "disconnect" => Self::Disconnect,
             "refresh" => Self::Refresh,
+            "revoke_token" => Self::RevokeToken,
+            "invalidate_user_tokens" => Self::InvalidateUserTokens,
+            "block_user" => Self::BlockUser,
+            "unblock_user" => Self::UnblockUser,
             "history" => Self::History,
             "history_remove" => Self::HistoryRemove,
             "presence" => Self::Presence,

@@ -13,6 +13,7 @@
 pub mod command;
 pub mod delimit;
 pub mod json;
+mod masked;
 pub mod protobuf;
 pub mod reply;
 

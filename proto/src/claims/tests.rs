@@ -127,6 +127,9 @@ fn wrong_types_in_connection_tokens_are_refused_and_named() {
         ("info", &[r#""\udc00""#, r#"{"a":"\ud800x"}"#]),
         ("meta", &[r#"["\ud800"]"#]),
     ];
+    let long = |bytes: usize| format!(r#"{{"jti":"{}"}}"#, "x".repeat(bytes));
+    assert!(connect(&long(REVOKED_ID_BYTES_MAX)).is_ok());
+    assert_eq!(connect(&long(REVOKED_ID_BYTES_MAX + 1)), Err(ClaimsError::Claim("jti")));
     for (name, values) in table {
         for value in *values {
             let payload = format!(r#"{{"{name}":{value}}}"#);
@@ -186,6 +189,14 @@ fn payloads_that_are_no_object() {
         assert_eq!(ConnectClaims::parse(payload), Err(ClaimsError::Payload), "{}", String::from_utf8_lossy(payload));
         assert_eq!(SubscribeClaims::parse(payload), Err(ClaimsError::Payload));
     }
+}
+
+#[test]
+fn a_user_fits_on_a_line() {
+    for id in [r"a\n", r"\r42", r"42\u0000", r"\u001b[2J", r"a\u007f", r"\u0085"] {
+        assert_eq!(connect(&format!(r#"{{"sub":"{id}"}}"#)), Err(ClaimsError::Claim("sub")), "{id}");
+    }
+    assert_eq!(connect(r#"{"sub":"Ada Lovelace, \u00e9"}"#).unwrap().registered.sub, "Ada Lovelace, é");
 }
 
 #[test]

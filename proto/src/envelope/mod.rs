@@ -13,8 +13,10 @@ mod schema {
 }
 
 pub use schema::control::Order;
+pub use schema::revocation::What;
 pub use schema::{
-    ClientInfo, Control, Disconnect, Membership, Publication, Refresh, Since, Subscribe, Target, Unsubscribe,
+    ClientInfo, Control, Disconnect, IssuedBefore, Membership, Publication, Refresh, Revocation, Since, Subscribe,
+    Target, Unsubscribe,
 };
 
 /// The version that is written. Readers take this one and, once there is a second, the one before.

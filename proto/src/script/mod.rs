@@ -2,10 +2,12 @@
 //! keys and arguments in the order that the script's head lists; for the scripts of streams, [`publish`]
 //! and [`history`] put them in that order.
 
+pub mod events;
 pub mod history;
 pub mod publish;
 
 pub mod presence;
+pub mod revoke;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +18,16 @@ use bytes::{Bytes, BytesMut};
 /// [`crate::keys::Keys::control`], the envelope, [`CONTROL_LOG_MAX`], [`CONTROL_LOG_AGE_MS`].
 /// Answers the [`LogId`] as text.
 pub const CONTROL: &str = include_str!("control.lua");
+
+/// Takes from a rate that nodes share. Key and arguments are listed in the script's head; the key is
+/// [`crate::keys::Keys::rate`].
+pub const RATE: &str = include_str!("rate.lua");
+/// Writes a revocation down, logs it and announces it, in one step; [`revoke`] has its keys and arguments.
+/// Answers the [`LogId`] as text, or [`REVOKE_FULL`].
+pub const REVOKE: &str = concat!(include_str!("revoke.lua"), include_str!("control.lua"));
+
+/// What [`REVOKE`] answers when there is no room for one more; then nothing was done.
+pub const REVOKE_FULL: &str = "full";
 
 /// About how many orders the control log keeps.
 pub const CONTROL_LOG_MAX: u64 = 10_000;

@@ -40,6 +40,22 @@ impl Claim {
         Self::new(goal, found, limit, unit, by)
     }
 
+    /// No run shall be above this: for what must never happen.
+    pub fn never_above(goal: impl Into<String>, found: Option<Spread>, limit: f64, unit: Unit) -> Self {
+        let worst = found.filter(|spread| spread.max > limit);
+        match worst {
+            None => Self::at_most(goal, found, limit, unit),
+            Some(spread) => {
+                let by = if limit == 0.0 {
+                    "in some runs".to_owned()
+                } else {
+                    percent(spread.max / limit - 1.0) + " above in the worst run"
+                };
+                Self { goal: goal.into(), answer: Answer::Missed { found: spread.tell(unit), by } }
+            }
+        }
+    }
+
     /// The median shall be at least this.
     pub fn at_least(goal: impl Into<String>, found: Option<Spread>, limit: f64, unit: Unit) -> Self {
         let by = |median: f64| (median < limit).then(|| format!("{} below", percent(1.0 - median / limit)));
@@ -98,6 +114,16 @@ mod tests {
         assert_eq!(claimed(&[2.0], false), "**reached**: 2.00 ×");
         assert_eq!(claimed(&[1.0, 1.5, 9.0], false), "**reached**: 1.50 × [1.00..9.00]");
         assert_eq!(claimed(&[2.0, 3.0, 2.5], true), "**reached**: 2.50 × [2.00..3.00]");
+    }
+
+    #[test]
+    fn what_must_never_happen_is_judged_by_the_worst_run() {
+        let never = |found: &[f64], limit| {
+            Claim::never_above("goal", Spread::of(found.iter().copied()), limit, Unit::Times).markdown()
+        };
+        assert_eq!(never(&[1.0, 1.5, 2.0], 2.0), "**reached**: 1.50 × [1.00..2.00]");
+        assert_eq!(never(&[1.0, 1.5, 3.0], 2.0), "**missed**, 50 % above in the worst run: 1.50 × [1.00..3.00]");
+        assert_eq!(never(&[0.0, 0.0, 1.0], 0.0), "**missed**, in some runs: 0.00 × [0.00..1.00]");
     }
 
     #[test]

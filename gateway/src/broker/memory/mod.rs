@@ -5,10 +5,11 @@
 //! Of each channel with history: `history_size` publications for `history_ttl` after the last one, then some
 //! 200 bytes for `history_meta_ttl`. Of each publication with an idempotency key: some 200 bytes for the
 //! window. A million streams and a million keys at most ([`stream`] says what happens then); the bytes of the
-//! publications are bounded by the namespaces' sizes alone. All of it ends with the process, which its next
+//! publications are bounded by the namespaces' sizes alone. Revocations as [`super::ledger`] says. All of it ends with the process, which its next
 //! epochs tell. There are no replicas: who asks for them is answered that there are none.
 
 mod due;
+mod ledger;
 mod stream;
 
 use std::collections::{BTreeMap, HashSet};
@@ -43,6 +44,7 @@ pub struct MemoryBroker {
     announced: Mutex<Option<(Announcement, Duration)>>,
     /// Locked before `wanted` where both are.
     store: Mutex<stream::Store>,
+    ledger: Mutex<ledger::Book>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
 }
@@ -76,6 +78,7 @@ impl MemoryBroker {
             wanted: RwLock::default(),
             announced: Mutex::default(),
             store: Mutex::default(),
+            ledger: Mutex::default(),
             metrics,
             clock,
         };

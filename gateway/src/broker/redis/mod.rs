@@ -8,6 +8,7 @@
 mod advice;
 mod control;
 mod history;
+mod ledger;
 mod listener;
 mod publish;
 mod pulse;
@@ -58,6 +59,7 @@ pub struct RedisBroker {
 #[derive(Debug)]
 struct Scripts {
     control: Script,
+    revoke: Script,
     publish: Script,
     history: Script,
 }
@@ -66,6 +68,7 @@ impl Scripts {
     fn new() -> Self {
         Self {
             control: Script::new(script::CONTROL),
+            revoke: Script::new(script::REVOKE),
             publish: Script::new(script::publish::SCRIPT),
             history: Script::new(script::history::SCRIPT),
         }

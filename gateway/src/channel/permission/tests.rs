@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::section::{HistoryOptions, PublishAck};
 
+mod capabilities;
 mod claims;
 
 const CLOSED: ChannelOptions = ChannelOptions::CLOSED;
@@ -30,7 +31,7 @@ const PRESENCE: ChannelOptions = ChannelOptions { presence: true, ..CLOSED };
 
 fn may_subscribe(user: &str, trust: Trust, channel: &str, options: &ChannelOptions, grant: Grant) -> bool {
     let channel = ChannelName::parse(channel).unwrap();
-    match subscribe(Asker { user: &UserId::new(user), trust }, &channel, options, grant) {
+    match subscribe(Asker { user: &UserId::new(user), trust, rights: Rights::NONE }, &channel, options, grant) {
         Decision::Allow => true,
         Decision::Deny(code) => {
             assert_eq!(code, ErrorCode::PermissionDenied);
@@ -40,7 +41,7 @@ fn may_subscribe(user: &str, trust: Trust, channel: &str, options: &ChannelOptio
 }
 
 fn may_publish(user: &str, trust: Trust, options: &ChannelOptions, standing: Standing) -> bool {
-    match publish(Asker { user: &UserId::new(user), trust }, options, standing) {
+    match publish(Asker { user: &UserId::new(user), trust, rights: Rights::NONE }, options, standing) {
         Decision::Allow => true,
         Decision::Deny(code) => {
             assert_eq!(code, ErrorCode::PermissionDenied);
@@ -127,7 +128,7 @@ fn publishing() {
 fn may_ask(user: &str, trust: Trust, channel: &str, options: &ChannelOptions, standing: Standing) -> Option<bool> {
     let channel = ChannelName::parse(channel).unwrap();
     let user = UserId::new(user);
-    let asker = Asker { user: &user, trust };
+    let asker = Asker { user: &user, trust, rights: Rights::NONE };
     let answer = history(asker, &channel, options, standing);
     assert_eq!(answer, presence(asker, &channel, options, standing), "{channel:?} by {user:?} with {options:?}");
     match answer {
@@ -193,7 +194,7 @@ fn what_is_off_is_off_for_everyone() {
     }
     let channel = ChannelName::parse("news").unwrap();
     let user = UserId::new("42");
-    let asker = Asker { user: &user, trust: Trust::Insecure };
+    let asker = Asker { user: &user, trust: Trust::Insecure, rights: Rights::NONE };
     assert_eq!(history(asker, &channel, &PRESENCE, Standing::Outsider), OFF);
     assert_eq!(history(asker, &channel, &HISTORY, Standing::Outsider), ALLOW);
     assert_eq!(presence(asker, &channel, &HISTORY, Standing::Outsider), OFF);

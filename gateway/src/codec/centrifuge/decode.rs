@@ -8,6 +8,7 @@ use fanfare_proto::code::CloseCode;
 use fanfare_proto::limits::{COMMANDS_PER_MESSAGE_MAX, EPOCH_BYTES_MAX};
 
 use super::Decoded;
+use crate::model::ClientHeaders;
 use crate::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
 
 /// In a subscribe request's `flag`: an error rather than a subscription that has lost something.
@@ -51,8 +52,8 @@ fn ask(request: Request) -> Option<Ask> {
         Request::History(request) => history(request),
         Request::Rpc(request) => Ask::Rpc { method: request.method, data: request.data },
         Request::Send(request) => Ask::Send { data: request.data },
-        Request::Refresh(request) => Ask::Refresh { token: request.token },
-        Request::SubRefresh(request) => Ask::SubRefresh { channel: request.channel, token: request.token },
+        Request::Refresh(request) => Ask::Refresh { token: request.token.into() },
+        Request::SubRefresh(request) => Ask::SubRefresh { channel: request.channel, token: request.token.into() },
         Request::Pong => Ask::Pong,
         // In version 2 the server pings.
         Request::Ping(_) => return None,
@@ -66,10 +67,11 @@ fn connect(request: schema::ConnectRequest) -> Connect {
         (channel, subscribe)
     });
     Connect {
-        token: request.token,
+        token: request.token.into(),
         data: request.data,
         name: request.name,
         version: request.version,
+        headers: ClientHeaders::new(request.headers),
         subs: subs.collect(),
     }
 }
@@ -77,7 +79,7 @@ fn connect(request: schema::ConnectRequest) -> Connect {
 fn subscribe(request: schema::SubscribeRequest) -> Subscribe {
     Subscribe {
         channel: request.channel,
-        token: request.token,
+        token: request.token.into(),
         data: request.data,
         recover: request.recover.then(|| since(request.offset, &request.epoch)),
         positioned: request.positioned,

@@ -10,7 +10,7 @@ use fanfare_proto::code::ErrorCode;
 
 use crate::model::event::{Connected, Event, Push, Recovery, Reply, Subscribed};
 use crate::model::wire::{Form, WireKey};
-use crate::model::{Change, ChannelName, ClientInfo, Publication, Retained};
+use crate::model::{Change, ChannelName, ClientInfo, CustomError, Publication, Retained};
 
 /// What goes out, not written yet.
 #[expect(clippy::large_enum_variant, reason = "lives for one step, between the mapping and the writer")]
@@ -62,10 +62,17 @@ pub(super) fn outgoing<'a>(event: &Event<'a>, lists: Lists) -> Outgoing<'a> {
             ..schema::Reply::default()
         }),
         Event::Reply { id, reply } => answer(id, reply, lists),
+        Event::Refusal { id, error } => {
+            Outgoing::Reply(schema::Reply { id, error: Some(refusal(error)), ..schema::Reply::default() })
+        }
         Event::Error { id, code } => {
             Outgoing::Reply(schema::Reply { id, error: Some(error(code)), ..schema::Reply::default() })
         }
     }
+}
+
+fn refusal(refused: &CustomError) -> schema::Error {
+    schema::Error { code: refused.code, message: refused.message.clone(), temporary: refused.temporary }
 }
 
 fn name(channel: Option<&ChannelName>) -> &str {
@@ -143,6 +150,7 @@ fn answer(id: u32, reply: &Reply, lists: Lists) -> Outgoing<'_> {
             };
             schema::Reply { refresh: Some(refresh), ..empty }
         }
+        Reply::Rpc { data } => schema::Reply { rpc: Some(schema::RpcResult { data: data.clone() }), ..empty },
         Reply::SubRefresh { ttl } => {
             let refresh = schema::SubRefreshResult {
                 expires: ttl.is_some(),

@@ -8,6 +8,7 @@ use fanfare_proto::centrifuge::schema;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
 use super::*;
+use crate::model::ClientHeaders;
 use crate::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
 use crate::model::event::{Connected, Push, Reply, Subscribed};
 use crate::model::{ChannelName, ClientInfo, ConnectionId, NodeId, Position, Publication, SessionId, UserId};
@@ -49,7 +50,7 @@ fn data(text: &'static str) -> Bytes {
 #[test]
 fn each_command_has_its_meaning() {
     let channel = || "news".to_owned();
-    let token = || "t".to_owned();
+    let token = || "t".into();
     for (frame, ask) in [
         (r#"{"id":1,"connect":{}}"#, Ask::Connect(Connect::default())),
         (r#"{"id":1,"unsubscribe":{"channel":"news"}}"#, Ask::Unsubscribe { channel: channel() }),
@@ -80,7 +81,7 @@ fn each_command_has_its_meaning() {
 
 #[test]
 fn connect_brings_token_data_name_version_and_subscriptions() {
-    let frame = r#"{"id":1,"connect":{"token":"t","data":{"a":1},"name":"js","version":"5","subs":{"news":{"recover":true,"offset":7,"epoch":"e"}}}}"#;
+    let frame = r#"{"id":1,"connect":{"token":"t","data":{"a":1},"name":"js","version":"5","headers":{"X-A":"b"},"subs":{"news":{"recover":true,"offset":7,"epoch":"e"}}}}"#;
     let recover = Some(Since { offset: 7, epoch: "e".into() });
     let news = Subscribe { channel: "news".into(), recover, ..Subscribe::default() };
     let connect = Connect {
@@ -88,6 +89,7 @@ fn connect_brings_token_data_name_version_and_subscriptions() {
         data: data(r#"{"a":1}"#),
         name: "js".into(),
         version: "5".into(),
+        headers: ClientHeaders::new([("x-a".to_owned(), "b".to_owned())]),
         subs: BTreeMap::from([("news".into(), news)]),
     };
     assert_eq!(asked(frame), Ask::Connect(connect));

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use fanfare_proto::name;
+use fanfare_proto::pattern::Pattern;
 
 use super::Checker;
 use crate::config::duration::show_duration;
@@ -13,6 +14,7 @@ use crate::config::raw::{Raw, RawChannelOptions, RawNamespace};
 use crate::config::section::{
     BrokerUrl, ChannelConfig, ChannelOptions, HistoryOptions, Namespace, PublishAck, RecoveryMode,
 };
+use crate::model::NameRegex;
 
 /// Redis reads a stream in one go and serves nobody else meanwhile: with so many publications, for
 /// tenths of a second. Who has to keep more needs a database.
@@ -26,9 +28,11 @@ impl Checker<'_> {
     pub(super) fn channel(&mut self, default: &RawChannelOptions, namespaces: Vec<RawNamespace>) -> ChannelConfig {
         let default = self.options("channel.default", default);
         let mut seen = HashSet::new();
+        let mut patterns = Vec::new();
         let mut checked = Vec::with_capacity(namespaces.len());
-        for RawNamespace { path, name, options } in namespaces {
+        for RawNamespace { path, name, pattern, options } in namespaces {
             let options = self.options(&path, &options);
+            let pattern = self.pattern(&format!("{path}.pattern"), pattern.as_deref(), &mut patterns);
             let path = format!("{path}.name");
             let Some(name) = name else {
                 // A name of the wrong kind has been complained about already.
@@ -43,9 +47,33 @@ impl Checker<'_> {
             } else if !seen.insert(name.clone()) {
                 self.problem(&path, format!("{name:?} is there twice: put all its options into one section"));
             }
-            checked.push(Namespace { name, options });
+            checked.push(Namespace { name, pattern, options });
         }
         ChannelConfig { default, namespaces: checked }
+    }
+
+    /// Reads a pattern. Two that one name could fit, and neither of which is the narrower, stop the start:
+    /// nobody could say which rules hold.
+    fn pattern(&mut self, path: &str, written: Option<&str>, others: &mut Vec<Pattern>) -> Option<Pattern> {
+        let pattern = match Pattern::parse(written?) {
+            Ok(pattern) => pattern,
+            Err(wrong) => {
+                self.problem(path, format!("{:?} is no pattern: {wrong}", written?));
+                return None;
+            }
+        };
+        if let Some(other) = others.iter().find(|other| other.clashes_with(&pattern)) {
+            let text = format!("{pattern} and {other} fit the same channels, and neither is narrower: change one");
+            self.problem(path, text);
+        }
+        others.push(pattern.clone());
+        Some(pattern)
+    }
+
+    fn channel_regex(&mut self, path: &str, raw: &RawChannelOptions) -> Option<NameRegex> {
+        let text = raw.channel_regex.as_deref()?;
+        let compiled = NameRegex::compile(text);
+        compiled.map_err(|wrong| self.option(path, "channel_regex", format!("{text:?}: {wrong}"))).ok()
     }
 
     fn options(&mut self, path: &str, raw: &RawChannelOptions) -> ChannelOptions {
@@ -61,6 +89,7 @@ impl Checker<'_> {
             allow_publish_for_subscriber: raw.allow_publish_for_subscriber,
             allow_publish_for_anonymous: raw.allow_publish_for_anonymous,
             allow_user_limited_channels: raw.allow_user_limited_channels,
+            channel_regex: self.channel_regex(path, raw),
             exclude_publisher: raw.exclude_publisher,
             publication_data_format: raw.publication_data_format,
             history: self.kept(path, raw),
@@ -81,6 +110,9 @@ impl Checker<'_> {
             allow_presence_for_client: raw.allow_presence_for_client,
             allow_presence_for_subscriber: raw.allow_presence_for_subscriber,
             allow_presence_for_anonymous: raw.allow_presence_for_anonymous,
+            subscribe_hook: raw.subscribe_hook.clone(),
+            sub_refresh_hook: raw.sub_refresh_hook.clone(),
+            publish_hook: raw.publish_hook.clone(),
         }
     }
 

@@ -18,6 +18,9 @@ impl Checker<'_> {
             self.warn("client.insecure", "EVERYONE MAY DO EVERYTHING, tokens or not. Never use it outside of tests");
         }
         self.origins(&raw.allowed_origins);
+        if let Some(cookie) = &raw.token_cookie {
+            self.token_cookie(cookie, &raw.allowed_origins);
+        }
         if let Some(parameter) = &raw.token_query_parameter {
             if !parameter.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
                 let text = format!("{parameter:?} is not a parameter's name: write letters, digits, `-`, `_`");
@@ -39,8 +42,10 @@ impl Checker<'_> {
         ClientConfig {
             insecure: raw.insecure,
             allow_anonymous: raw.allow_anonymous,
+            disallow_anonymous_connection_tokens: raw.disallow_anonymous_connection_tokens,
             allowed_origins: raw.allowed_origins,
             token_query_parameter: raw.token_query_parameter,
+            token_cookie: raw.token_cookie,
             ping_interval: raw.ping_interval,
             pong_timeout: raw.pong_timeout,
             stale_close_delay: raw.stale_close_delay,
@@ -56,14 +61,30 @@ impl Checker<'_> {
     fn origins(&mut self, origins: &[String]) {
         let path = "client.allowed_origins";
         for origin in origins {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            let good = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']));
             if origin == "*" {
                 self.warn(path, "\"*\" lets pages of any origin connect");
-            } else if !good {
-                let text = format!("{origin:?} is not an origin: write scheme and host only, \"https://example.com\"");
-                self.problem(path, text);
+            } else if let Some(why) = wrong_origin(origin) {
+                self.problem(path, format!("{origin:?} {why}"));
             }
+        }
+    }
+
+    /// A browser sends cookies whoever's page asks: the page's origin has to say whether it may.
+    fn token_cookie(&mut self, cookie: &str, origins: &[String]) {
+        let path = "client.token_cookie";
+        // The characters of a token in HTTP (RFC 9110, 5.6.2).
+        let good = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if !cookie.bytes().all(good) {
+            self.problem(path, format!("{cookie:?} is not a cookie's name: write letters, digits, `-`, `_`"));
+        }
+        let fix = "list the origins of your own pages in client.allowed_origins, such as \"https://example.com\"";
+        if origins.is_empty() {
+            self.problem(path, format!("would never be read, because no page's origin is listed: {fix}"));
+        } else if origins.iter().any(|origin| origin == "*") {
+            let text = format!(
+                "with \"*\" in client.allowed_origins any page could act as whoever opens it: remove \"*\", and {fix}"
+            );
+            self.problem(path, text);
         }
     }
 
@@ -127,5 +148,42 @@ impl Checker<'_> {
             };
             self.problem("client.subscribe_to_user_personal_channel.enabled", text);
         }
+    }
+}
+
+/// Why a pattern is none of an origin that a browser would send, and the fix.
+fn wrong_origin(origin: &str) -> Option<String> {
+    let host = origin.split_once("://").filter(|(scheme, _)| !scheme.is_empty()).map(|(_, host)| host);
+    let Some(host) = host.filter(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' '])) else {
+        return Some("is not an origin: write scheme and host only, \"https://example.com\"".into());
+    };
+    if !host.is_ascii() {
+        return Some("is not what browsers send: write the host in ASCII, as \"xn--...\"".into());
+    }
+    let scheme = &origin[..origin.len() - host.len()];
+    let default_port = match scheme.to_ascii_lowercase().as_str() {
+        "https://" => ":443",
+        "http://" => ":80",
+        _ => return wrong_star(host),
+    };
+    match host.strip_suffix(default_port) {
+        Some(bare) => Some(format!("has a port that browsers leave out: write \"{scheme}{bare}\"")),
+        None => wrong_star(host),
+    }
+}
+
+/// `*` must stand for a label as a whole, or for the port: `*example.com` would let `evilexample.com` in, and
+/// `example.*` whoever has a domain of that name elsewhere.
+fn wrong_star(host: &str) -> Option<String> {
+    let (before, after) = host.split_once('*')?;
+    let port = before.ends_with(':') && after.is_empty();
+    let label = (before.is_empty() || before.ends_with(['.', '-'])) && after.starts_with('.') && after.len() > 1;
+    if after.contains('*') {
+        Some("has more than one \"*\": write one, or list the origins".into())
+    } else if port || label {
+        None
+    } else {
+        let fix = "write \"https://*.example.com\" or \"http://localhost:*\"";
+        Some(format!("lets in others than meant, because \"*\" is not a whole label or port: {fix}"))
     }
 }

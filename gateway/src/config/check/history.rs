@@ -47,7 +47,7 @@ impl Checker<'_> {
     }
 
     /// A time between two, both included.
-    fn time_between(&mut self, path: &str, value: Duration, min: Duration, max: Duration) {
+    pub(super) fn time_between(&mut self, path: &str, value: Duration, min: Duration, max: Duration) {
         if !(min..=max).contains(&value) {
             let (value, min, max) = (show_duration(value), show_duration(min), show_duration(max));
             self.problem(path, format!("{value} is out of range: write {min} to {max}"));

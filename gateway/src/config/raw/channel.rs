@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::manual::{Key, Section, Unset, show};
-use crate::config::section::{DataFormat, DeltaType, PublishAck, RecoveryMode};
+use crate::config::section::{DataFormat, DeltaType, HookChoice, PublishAck, RecoveryMode};
 use crate::config::settings::Reader;
 use crate::config::value::Value;
 
@@ -22,6 +22,9 @@ section! {
         allow_publish_for_anonymous: bool, default "false";
         /// `name#42,43` is open to the users 42 and 43, without a token.
         allow_user_limited_channels: bool, default "false";
+        /// A regular expression that the part of a name after the namespace must fit (of a channel that
+        /// begins with `/`, the whole name), `$` left out; else the answer is error 107.
+        channel_regex: String, example "^[a-z0-9-]{1,64}$";
         /// A publishing client does not get its own publication.
         exclude_publisher: bool, default "false";
         /// "json": payloads are JSON, whoever publishes. "binary": any bytes; JSON clients cannot
@@ -76,16 +79,27 @@ section! {
         allow_presence_for_subscriber: bool, default "false";
         /// With either of the former two: an anonymous one, too.
         allow_presence_for_anonymous: bool, default "false";
+        /// true: `hook.subscribe` is asked whether a client may have the channel; or a hook's name, "app". Who
+        /// brings a token is not asked about, nor are user-limited channels; private ones stay closed.
+        subscribe_hook: HookChoice, default "false";
+        /// The same with `hook.sub_refresh`: whether a subscription may go on that has expired.
+        sub_refresh_hook: HookChoice, default "false";
+        /// The same with `hook.publish`: what becomes of a client's publication. Nothing else decides then.
+        publish_hook: HookChoice, default "false";
     }
 }
 
 section! {
-    /// A namespace: channels called `name:...`. Besides its name it takes all keys of
+    /// A namespace: channels called `name:...`, or that fit a pattern. Besides its name it takes all keys of
     /// `channel.default`, and inherits nothing from there. Repeat the section for each; in the
     /// variable FANFARE_CHANNEL__NAMESPACE they are a JSON list of objects.
     RawNamespaceName at "channel.namespace" {
         /// Two or more letters, digits, `-`, `_`.
         name: String, example "chat";
+        /// Makes it the namespace of channels such as `/users/42`, instead of `name:...`: `:id` stands for
+        /// the rest of a segment. The narrowest pattern that fits counts; a name that begins with `/` and
+        /// fits none is an unknown channel.
+        pattern: String, example "/users/:id";
     }
 }
 

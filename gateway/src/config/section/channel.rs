@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use fanfare_proto::pattern::Pattern;
+
+use super::hook::HookChoice;
+use crate::model::NameRegex;
+
 /// The rules of all channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelConfig {
@@ -11,11 +16,13 @@ pub struct ChannelConfig {
     pub namespaces: Vec<Namespace>,
 }
 
-/// Channels called `name:...`.
+/// Channels called `name:...`, or those that fit a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// Two or more letters, digits, `-`, `_`.
     pub name: String,
+    /// With a pattern: the channels that fit it, and no others. None of two clash.
+    pub pattern: Option<Pattern>,
     /// Its rules.
     pub options: ChannelOptions,
 }
@@ -36,6 +43,8 @@ pub struct ChannelOptions {
     pub allow_publish_for_anonymous: bool,
     /// `name#42,43` is open to the users 42 and 43, without a token.
     pub allow_user_limited_channels: bool,
+    /// What names must fit besides: the part after the namespace, or the whole of a path.
+    pub channel_regex: Option<NameRegex>,
     /// A publishing client does not get its own publication.
     pub exclude_publisher: bool,
     /// What payloads are.
@@ -76,6 +85,12 @@ pub struct ChannelOptions {
     pub allow_presence_for_subscriber: bool,
     /// With either of the former two: an anonymous one, too.
     pub allow_presence_for_anonymous: bool,
+    /// Who is asked whether a client may have the channel.
+    pub subscribe_hook: HookChoice,
+    /// Who is asked whether a subscription may go on that has expired.
+    pub sub_refresh_hook: HookChoice,
+    /// Who is asked what becomes of a client's publication.
+    pub publish_hook: HookChoice,
 }
 
 impl ChannelOptions {
@@ -87,6 +102,7 @@ impl ChannelOptions {
         allow_publish_for_subscriber: false,
         allow_publish_for_anonymous: false,
         allow_user_limited_channels: false,
+        channel_regex: None,
         exclude_publisher: false,
         publication_data_format: DataFormat::Json,
         history: None,
@@ -107,6 +123,9 @@ impl ChannelOptions {
         allow_presence_for_client: false,
         allow_presence_for_subscriber: false,
         allow_presence_for_anonymous: false,
+        subscribe_hook: HookChoice::Off,
+        sub_refresh_hook: HookChoice::Off,
+        publish_hook: HookChoice::Off,
     };
 }
 

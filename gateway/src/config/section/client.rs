@@ -12,12 +12,16 @@ pub struct ClientConfig {
     pub insecure: bool,
     /// Clients without a token are let in as the anonymous user.
     pub allow_anonymous: bool,
+    /// Tokens that name no user are refused.
+    pub disallow_anonymous_connection_tokens: bool,
     /// Origins of web pages that may connect, besides the gateway's own host: `https://example.com`,
     /// with `*` for one label or the whole host (`https://*.example.com`, `*`).
     pub allowed_origins: Vec<String>,
     /// The name of a query parameter that may carry the connection token; none by default, because
     /// URLs reach logs.
     pub token_query_parameter: Option<String>,
+    /// The name of a cookie that may carry the connection token, where the page's origin is listed.
+    pub token_cookie: Option<String>,
     /// How often an idle client is pinged.
     pub ping_interval: Duration,
     /// How long it may take to answer.

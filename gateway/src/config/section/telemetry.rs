@@ -1,5 +1,6 @@
 //! `[telemetry]`: logs and traces.
 
+use crate::config::web_url::WebUrl;
 /// Logs and traces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetryConfig {
@@ -8,7 +9,7 @@ pub struct TelemetryConfig {
     /// For people or for machines.
     pub log_format: LogFormat,
     /// Where spans go, by OTLP over HTTP: `http://collector:4318`. Off if none.
-    pub otlp_endpoint: Option<String>,
+    pub otlp_endpoint: Option<WebUrl>,
     /// Share of traces begun here that are kept, 0 to 1. Traces begun elsewhere keep their own decision.
     pub sample_ratio: f64,
 }

@@ -98,6 +98,9 @@ pub(super) fn write(outcome: &Result<Response, Refusal>, mode: ErrorMode) -> Htt
         Ok(Response::Publish(position)) => done(published(position.as_ref())),
         Ok(Response::Broadcast(outcomes)) => done(broadcast(outcomes)),
         Ok(Response::Subscribe | Response::Unsubscribe | Response::Disconnect | Response::Refresh) => done(Empty {}),
+        Ok(Response::RevokeToken | Response::InvalidateUserTokens | Response::BlockUser | Response::UnblockUser) => {
+            done(Empty {})
+        }
         Ok(Response::History(page)) => done(record::page(page)),
         Ok(Response::HistoryRemove) => done(Empty {}),
         Ok(Response::Presence(members)) => done(record::presence(members)),
@@ -172,6 +175,10 @@ fn batch(outcomes: &[Result<Response, ApiError>]) -> BatchResult<'_> {
         Ok(Response::Unsubscribe) => Reply::Unsubscribe(Empty {}),
         Ok(Response::Disconnect) => Reply::Disconnect(Empty {}),
         Ok(Response::Refresh) => Reply::Refresh(Empty {}),
+        Ok(Response::RevokeToken) => Reply::RevokeToken(Empty {}),
+        Ok(Response::InvalidateUserTokens) => Reply::InvalidateUserTokens(Empty {}),
+        Ok(Response::BlockUser) => Reply::BlockUser(Empty {}),
+        Ok(Response::UnblockUser) => Reply::UnblockUser(Empty {}),
         Ok(Response::History(page)) => Reply::History(record::page(page)),
         Ok(Response::HistoryRemove) => Reply::HistoryRemove(Empty {}),
         Ok(Response::Presence(members)) => Reply::Presence(record::presence(members)),

@@ -27,6 +27,12 @@ use crate::telemetry::metrics::OutcomeLabel;
 use answer::{ErrorMode, Refusal};
 use key::Key;
 
+/// Whether a body can be read as a call of this method, or, without one, as a call that names its method. For
+/// those who only want to know what becomes of bytes; a door reads with [`router`].
+pub(crate) fn is_call(method: Option<&str>, body: &Bytes) -> bool {
+    method.map_or_else(|| read::call_in_body(body), |method| read::call(method, body)).is_ok()
+}
+
 type HttpRequest = axum::http::Request<Body>;
 type HttpResponse = axum::http::Response<Body>;
 

@@ -41,6 +41,12 @@ fn read(method: Method, json: &[u8], body: &Bytes) -> Result<Request, Refusal> {
         Method::Unsubscribe => unsubscribe(parse(json)?),
         Method::Disconnect => disconnect(parse(json)?),
         Method::Refresh => refresh(parse(json)?),
+        Method::RevokeToken => parse(json).map(revoke_token),
+        Method::InvalidateUserTokens => invalidate_user_tokens(parse(json)?),
+        Method::BlockUser => parse(json).map(block_user),
+        Method::UnblockUser => {
+            parse(json).map(|wire: wire::UnblockUser<'_>| Request::UnblockUser { user: owned(wire.user) })
+        }
         Method::History => history(parse(json)?),
         Method::HistoryRemove => {
             parse(json).map(|wire: wire::HistoryRemove<'_>| Request::HistoryRemove { channel: owned(wire.channel) })
@@ -120,6 +126,20 @@ fn refresh(wire: wire::Refresh<'_>) -> Result<Request, Refusal> {
     refuse_unbuilt(wire.unbuilt())?;
     let who = who(wire.user, wire.client, wire.session);
     Ok(Request::Refresh(Refresh { who, expired: wire.expired, expire_at: wire.expire_at }))
+}
+
+fn revoke_token(wire: wire::RevokeToken<'_>) -> Request {
+    Request::RevokeToken { uid: owned(wire.uid), expire_at: wire.expire_at }
+}
+
+fn invalidate_user_tokens(wire: wire::InvalidateUserTokens<'_>) -> Result<Request, Refusal> {
+    refuse_unbuilt(wire.unbuilt())?;
+    let wire::InvalidateUserTokens { user, issued_before, expire_at, .. } = wire;
+    Ok(Request::InvalidateUserTokens { user: owned(user), issued_before, expire_at })
+}
+
+fn block_user(wire: wire::BlockUser<'_>) -> Request {
+    Request::BlockUser { user: owned(wire.user), expire_at: wire.expire_at }
 }
 
 fn history(wire: wire::History<'_>) -> Result<Request, Refusal> {

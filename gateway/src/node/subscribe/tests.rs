@@ -95,6 +95,7 @@ fn node(gate: &Arc<Gate>) -> (Arc<Node>, Arc<MemoryBroker>, Events) {
         broker: broker.clone(),
         bus: broker.clone(),
         roster: broker.clone(),
+        ledger: broker.clone(),
         presence: gate.clone(),
         history: config.history,
         page_size: ByteSize::mib(1),

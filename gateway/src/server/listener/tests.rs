@@ -23,7 +23,8 @@ impl House {
         let tasks = Tasks::new(Arc::new(Metrics::new()));
         let header_timeout = DEADLINE * 100;
         let header_max = ByteSize::kib(16);
-        let gate = Gate { seats, header_timeout, header_max, life_max, grace };
+        let entrance = Entrance::plain();
+        let gate = Gate { seats, header_timeout, header_max, life_max, grace, entrance };
         tasks.spawn("listener", bound.serve(router, gate, tasks.clone(), stop.clone()));
         Self { address, tasks, stop }
     }

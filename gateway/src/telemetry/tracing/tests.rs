@@ -4,6 +4,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::config::web_url::WebUrl;
 
 /// Collects what would go to standard error.
 #[derive(Clone, Default)]
@@ -45,9 +46,12 @@ fn what_others_said_cannot_forge_lines_or_steer_terminals() {
         let text = logged(&config("info", format), work);
         assert_eq!(text.matches('\n').count(), 1, "{text:?}");
         assert!(text.ends_with('\n') && !text.contains(['\r', '\u{1b}']), "{text:?}");
+        assert!(!text.contains(['\u{9b}', '\u{2028}', '\u{202e}', '\u{7f}']), "{text:?}");
     }
+    let text = logged(&config("info", LogFormat::Json), work);
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["error"], evil, "what was said can still be read");
     let text = logged(&config("info", LogFormat::Text), work);
-    assert!(!text.contains(['\u{9b}', '\u{2028}', '\u{202e}', '\u{7f}']), "{text:?}");
     assert!(text.contains(r"error=x\r\n2026"), "readable all the same: {text:?}");
     assert!(text.contains(r#"quoted="x\r\n2026"#), "{text:?}");
 }
@@ -83,7 +87,7 @@ fn nonsense_is_refused() {
     };
     let level = refused(&config("loud=very", LogFormat::Text)).unwrap();
     assert!(level.starts_with("telemetry.log_level: "), "{level}");
-    let endpoint = Some("not an address".to_owned());
+    let endpoint = Some(WebUrl::new("not an address"));
     let endpoint = refused(&TelemetryConfig { otlp_endpoint: endpoint, ..config("info", LogFormat::Text) }).unwrap();
     assert!(endpoint.starts_with("telemetry.otlp_endpoint: "), "{endpoint}");
 }
@@ -101,7 +105,7 @@ fn without_a_collector_there_are_no_spans() {
 
 /// Nobody listens on the discard port of this machine: spans are made and lost.
 fn with_collector(sample_ratio: f64) -> TelemetryConfig {
-    let otlp_endpoint = Some("http://127.0.0.1:9/".to_owned());
+    let otlp_endpoint = Some(WebUrl::new("http://127.0.0.1:9/"));
     TelemetryConfig { otlp_endpoint, sample_ratio, ..config("off", LogFormat::Text) }
 }
 

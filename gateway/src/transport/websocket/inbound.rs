@@ -9,7 +9,7 @@ use crate::model::wire::Frame;
 
 /// What came from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Message(Frame),
     /// The client wants a pong: this one, as bytes.
     Ping(Bytes),
@@ -19,7 +19,7 @@ pub(super) enum Item {
 
 /// How a client broke the protocol: the close codes of RFC 6455, 7.4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Protocol,
     NotUtf8,
     TooBig,
@@ -33,7 +33,7 @@ impl From<BadHead> for Fault {
 
 /// Puts messages together.
 #[derive(Debug)]
-pub(super) struct Inbound {
+pub(crate) struct Inbound {
     /// Bytes that came and were not read yet, from `at` on.
     pending: Vec<u8>,
     at: usize,
@@ -77,12 +77,12 @@ impl Begun {
 
 impl Inbound {
     /// Takes messages of up to `message_max` bytes; `early` came before anybody asked.
-    pub(super) fn new(message_max: ByteSize, early: &[u8]) -> Self {
+    pub(crate) fn new(message_max: ByteSize, early: &[u8]) -> Self {
         Self { pending: early.to_vec(), at: 0, begun: None, message_max: message_max.bytes() }
     }
 
     /// The next item of what has come already; none if more has to come first.
-    pub(super) fn next(&mut self) -> Result<Option<Item>, Fault> {
+    pub(crate) fn next(&mut self) -> Result<Option<Item>, Fault> {
         if self.pending.is_empty() {
             return Ok(None);
         }
@@ -103,7 +103,7 @@ impl Inbound {
     }
 
     /// Takes what has just come, after [`Inbound::next`] had nothing; answers the first item of it.
-    pub(super) fn receive(&mut self, fresh: &[u8]) -> Result<Option<Item>, Fault> {
+    pub(crate) fn receive(&mut self, fresh: &[u8]) -> Result<Option<Item>, Fault> {
         if !self.pending.is_empty() {
             self.pending.extend_from_slice(fresh);
             return self.next();

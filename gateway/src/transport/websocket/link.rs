@@ -10,10 +10,11 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::server::TlsStream;
 
 use super::frame::{self, Opcode};
 use super::inbound::{Fault, Inbound, Item};
-use super::{Seat, Sizes};
+use super::{Seat, Sizes, tls};
 use crate::hub::Pipe;
 use crate::model::wire::Frame;
 use crate::model::{ByteSize, Close};
@@ -34,7 +35,7 @@ thread_local! {
 /// A WebSocket: the half that reads.
 #[derive(Debug)]
 pub struct WebSocket {
-    half: OwnedReadHalf,
+    half: ReadHalf,
     inbound: Inbound,
     read_buffer: ByteSize,
     /// The other end has said goodbye or broken the transport's rules: nothing more can be read.
@@ -42,7 +43,38 @@ pub struct WebSocket {
     _seat: Option<Seat>,
 }
 
-/// The half that writes.
+/// With TLS or without.
+#[derive(Debug)]
+enum ReadHalf {
+    Plain(OwnedReadHalf),
+    Tls(tls::ReadHalf),
+}
+
+impl ReadHalf {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(half) => Pin::new(half).poll_read(cx, buffer),
+            Self::Tls(half) => half.poll_read(cx, buffer),
+        }
+    }
+
+    /// Whatever comes, for whoever throws it away.
+    async fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(half) => half.read(buffer).await,
+            Self::Tls(half) => half.read_sealed(buffer).await,
+        }
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(half) => half.as_ref(),
+            Self::Tls(half) => half.socket(),
+        }
+    }
+}
+
+/// The half that writes, without TLS.
 #[derive(Debug)]
 struct Outbound {
     half: OwnedWriteHalf,
@@ -53,10 +85,24 @@ impl WebSocket {
     /// A socket after the upgrade, with what had been read of it by then.
     pub(super) fn new(socket: TcpStream, early: &[u8], sizes: Sizes, seat: Option<Seat>) -> (Self, Box<dyn Pipe>) {
         let (read, write) = socket.into_split();
-        let Sizes { read_buffer, write_buffer, message_max } = sizes;
-        let inbound = Inbound::new(message_max, early);
-        let link = Self { half: read, inbound, read_buffer, ended: false, _seat: seat };
-        (link, Box::new(Outbound { half: write, gather: write_buffer }))
+        let link = Self::reading(ReadHalf::Plain(read), early, sizes, seat);
+        (link, Box::new(Outbound { half: write, gather: sizes.write_buffer }))
+    }
+
+    /// The same under TLS.
+    pub(super) fn over_tls(
+        stream: TlsStream<TcpStream>,
+        early: &[u8],
+        sizes: Sizes,
+        seat: Option<Seat>,
+    ) -> (Self, Box<dyn Pipe>) {
+        let (read, write) = tls::split(stream, sizes.write_buffer);
+        (Self::reading(ReadHalf::Tls(read), early, sizes, seat), Box::new(write))
+    }
+
+    fn reading(half: ReadHalf, early: &[u8], sizes: Sizes, seat: Option<Seat>) -> Self {
+        let Sizes { read_buffer, message_max, write_buffer: _ } = sizes;
+        Self { half, inbound: Inbound::new(message_max, early), read_buffer, ended: false, _seat: seat }
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Result<Item, Fault>>> {
@@ -67,7 +113,7 @@ impl WebSocket {
             scratch.resize(self.read_buffer.bytes(), 0);
             loop {
                 let mut buffer = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut self.half).poll_read(cx, &mut buffer))?;
+                ready!(self.half.poll_read(cx, &mut buffer))?;
                 if buffer.filled().is_empty() {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -114,7 +160,7 @@ impl Link for WebSocket {
         let mut scratch = vec![0; 4096];
         let mut drained = 0;
         while drained < DRAIN_MAX {
-            match self.half.read(&mut scratch).await {
+            match self.half.read_raw(&mut scratch).await {
                 Ok(count) if count > 0 => drained += count,
                 _ => return,
             }
@@ -122,7 +168,7 @@ impl Link for WebSocket {
     }
 
     fn reset(&self) {
-        let _ = self.half.as_ref().set_zero_linger();
+        let _ = self.half.socket().set_zero_linger();
     }
 }
 
@@ -135,22 +181,26 @@ impl Pipe for Outbound {
         self.gather.bytes()
     }
 
-    /// Asks the kernel at once, not the runtime first whether the kernel might refuse: to look that up costs a
-    /// cache miss for each socket, and most sockets have room. After a refusal the runtime has to see it, too,
-    /// or it would not wait for room.
     fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let socket = SockRef::from(self.half.as_ref());
-        let sent = match parts {
-            [part] => socket.send(part),
-            parts => socket.send_vectored(parts),
-        };
-        match sent {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.half.try_write_vectored(parts),
-            sent => sent,
-        }
+        send(self.half.as_ref(), parts)
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.half.as_ref().poll_write_ready(cx)
+    }
+}
+
+/// Asks the kernel at once, not the runtime first whether the kernel might refuse: to look that up costs a
+/// cache miss for each socket, and most sockets have room. After a refusal the runtime has to see it, too, or
+/// it would not wait for room.
+pub(super) fn send(stream: &TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    let socket = SockRef::from(stream);
+    let sent = match parts {
+        [part] => socket.send(part),
+        parts => socket.send_vectored(parts),
+    };
+    match sent {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.try_write_vectored(parts),
+        sent => sent,
     }
 }

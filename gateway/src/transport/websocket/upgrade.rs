@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::link::WebSocket;
@@ -81,8 +82,13 @@ impl Upgrade {
     /// meanwhile.
     pub async fn link(self, sizes: Sizes) -> Option<(WebSocket, Box<dyn Pipe>)> {
         let upgraded = tokio::time::timeout(HANDOVER, self.on_upgrade).await.ok()?.ok()?;
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-        Some(WebSocket::new(parts.io.into_inner(), &parts.read_buf, sizes, self.seat))
+        match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => Some(WebSocket::new(parts.io.into_inner(), &parts.read_buf, sizes, self.seat)),
+            Err(upgraded) => {
+                let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+                Some(WebSocket::over_tls(parts.io.into_inner(), &parts.read_buf, sizes, self.seat))
+            }
+        }
     }
 }
 

@@ -388,6 +388,16 @@ def what_the_channel_cannot_do(client):
     refused(108, client.history_remove, HistoryRemoveRequest(channel=CHANNEL))
 
 
+def revocations(client):
+    # Nobody else's name, and an end: the gateway goes on to serve other cases.
+    end = int(time.time()) + 60
+    client.revoke_token(cent.RevokeTokenRequest(uid="token-of-nobody", expire_at=end))
+    client.invalidate_user_tokens(cent.InvalidateUserTokensRequest(user="nobody-at-all", expire_at=end))
+    client.block_user(cent.BlockUserRequest(user="nobody-at-all", expire_at=end))
+    client.unblock_user(cent.UnblockUserRequest(user="nobody-at-all"))
+    refused(107, client.block_user, cent.BlockUserRequest(user=""))
+
+
 def options_not_built(client):
     override = ChannelOptionsOverride(presence=BoolValue(value=True))
     refused(108, client.subscribe, SubscribeRequest(user=USER, channel=CHANNEL, override=override))
@@ -396,7 +406,7 @@ def options_not_built(client):
 def methods_that_do_not_exist_here(client):
     # One of the library's calls for Centrifugo's commercial edition stands for all.
     try:
-        client.block_user(cent.BlockUserRequest(user=USER))
+        client.delete_user_status(cent.DeleteUserStatusRequest(users=[USER]))
     except CentTransportError as error:
         check(error.status_code == 404, f"status {error.status_code}")
     else:
@@ -423,6 +433,7 @@ CASES = [
     unsubscribe,
     disconnect,
     refresh,
+    revocations,
     info,
     channels,
     batch,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fanfare_proto::envelope::{Envelope, Publication};
 use fanfare_proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, VERSION_EPOCH_BYTES_MAX};
 use fanfare_proto::name;
+use fanfare_proto::pattern::Pattern;
 use fanfare_proto::rules::{self, ChannelRules, History, Rules};
 use fanfare_proto::script::publish::Retention;
 
@@ -153,12 +154,15 @@ fn without_rules() -> PublishError {
     PublishError::unknown(Fault::Setup, text)
 }
 
-/// What holds while nobody has stored rules. The channel's namespace is taken to exist: to refuse it for
-/// good, only because this process came up before the first gateway, would be wrong.
+/// What holds while nobody has stored rules. The channel's namespace, or a pattern for it, is taken to exist:
+/// to refuse it for good, only because this process came up before the first gateway, would be wrong.
 fn default_rules(channel: &str) -> Rules {
+    let any = |path: &str| (0..path.matches('/').count()).map(|at| format!("/:v{at}")).collect::<String>();
+    let pattern = name::path(channel).and_then(|path| Pattern::parse(&any(path)).ok());
+    let patterns = pattern.map(|pattern| (pattern, ChannelRules::default())).into_iter().collect();
     let namespace = name::namespace(channel).filter(|namespace| name::is_namespace(namespace));
     let namespaces = namespace.map(|namespace| (namespace.to_owned(), ChannelRules::default())).into_iter().collect();
-    Rules::new(ChannelRules::default(), namespaces)
+    Rules::new(ChannelRules::default(), namespaces).with_patterns(patterns)
 }
 
 /// Milliseconds since 1970.

@@ -18,7 +18,7 @@ fn asked(wish: u8) -> Subscribe {
 }
 
 fn granted(user: &str, trust: Trust, options: &ChannelOptions, asked: &Subscribe) -> u8 {
-    let granted = claims(Asker { user: &UserId::new(user), trust }, options, asked);
+    let granted = claims(Asker { user: &UserId::new(user), trust, rights: Rights::NONE }, options, asked);
     u8::from(granted.positioned) * POSITIONED
         + u8::from(granted.recoverable) * RECOVERABLE
         + u8::from(granted.join_leave) * JOIN_LEAVE
@@ -130,7 +130,7 @@ fn options(on: [bool; SWITCHES]) -> ChannelOptions {
 fn rights(user: &str, trust: Trust, channel: &str, options: &ChannelOptions, standing: Standing) -> [bool; 2] {
     let channel = ChannelName::parse(channel).unwrap();
     let user = UserId::new(user);
-    let asker = Asker { user: &user, trust };
+    let asker = Asker { user: &user, trust, rights: Rights::NONE };
     [history(asker, &channel, options, standing) == ALLOW, presence(asker, &channel, options, standing) == ALLOW]
 }
 

@@ -1,5 +1,4 @@
-//! Tokens, good and bad, held against the verifier as an application or an attacker would make them.
-//! What a refusal does to a connection is tested where sessions are.
+//! The verifier itself: what it says of tokens, word for word, and when.
 
 use std::sync::Arc;
 
@@ -22,10 +21,9 @@ fn config() -> AuthConfig {
     let token = TokenConfig {
         algorithms: vec![Algorithm::Hs256],
         hmac_secret: Some(Secret::new(SECRET)),
-        audience: None,
-        issuer: None,
+        ..TokenConfig::default()
     };
-    AuthConfig { token, subscription_token: TokenConfig::default() }
+    AuthConfig { token, ..AuthConfig::default() }
 }
 
 /// Signs any two texts, JSON or not.
@@ -42,11 +40,11 @@ fn token(payload: impl AsRef<[u8]>) -> String {
 
 /// Verifies as a connection token, keeping of the outcome what the tables compare.
 async fn connect(token: &str) -> Result<UserId, TokenError> {
-    Auth::new(&config()).verify_connection(token, NOW).await.map(|token| token.user)
+    Auth::new(&config()).unwrap().verify_connection(token, NOW).await.map(|token| token.user)
 }
 
 async fn subscribe(token: &str) -> Result<String, TokenError> {
-    Auth::new(&config()).verify_subscription(token, NOW).await.map(|token| token.channel)
+    Auth::new(&config()).unwrap().verify_subscription(token, NOW).await.map(|token| token.channel)
 }
 
 fn claim(name: &'static str) -> TokenError {
@@ -59,7 +57,7 @@ const PAYLOAD: TokenError = TokenError::Invalid(Refusal::Claims(ClaimsError::Pay
 async fn a_good_connection_token_says_who() {
     let payload = r#"{"sub":"42","exp":1700000001,"nbf":1700000000,"iat":1,"jti":"t1","info":{"name":
         "Ada"},"meta":{"plan":1},"channels":["news","chat"],"subs":{"chat":{"info":{"role":"x"},"data":[1]}}}"#;
-    let good = Auth::new(&config()).verify_connection(&token(payload), NOW).await.unwrap();
+    let good = Auth::new(&config()).unwrap().verify_connection(&token(payload), NOW).await.unwrap();
     assert_eq!(good.user, UserId::new("42"));
     assert_eq!(good.expires_at, Some(NOW + 1));
     assert_eq!(good.jti, "t1");
@@ -75,7 +73,7 @@ async fn a_good_connection_token_says_who() {
 async fn a_good_subscription_token_says_what() {
     let payload =
         r#"{"sub":"42","channel":"$chat:1","client":"c","info":1,"b64data":"eyJhIjoxfQ","expire_at":1800000000}"#;
-    let good = Auth::new(&config()).verify_subscription(&token(payload), NOW).await.unwrap();
+    let good = Auth::new(&config()).unwrap().verify_subscription(&token(payload), NOW).await.unwrap();
     assert_eq!(good.user, UserId::new("42"));
     assert_eq!((good.channel.as_str(), good.client.as_deref()), ("$chat:1", Some("c")));
     assert_eq!((&good.info[..], &good.data[..]), (&b"1"[..], &br#"{"a":1}"#[..]));
@@ -86,7 +84,7 @@ async fn a_good_subscription_token_says_what() {
 async fn every_configured_algorithm_is_taken() {
     let mut config = config();
     config.token.algorithms = vec![Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
-    let auth = Auth::new(&config);
+    let auth = Auth::new(&config).unwrap();
     for algorithm in ["HS256", "HS384", "HS512"] {
         let header = format!(r#"{{"alg":"{algorithm}","kid":"k"}}"#);
         let token = sign(&header, r#"{"sub":"42"}"#, SECRET, algorithm.parse().unwrap());
@@ -116,10 +114,10 @@ async fn tokens_that_nobody_signed() {
         ("no dots", "token".to_owned(), Malformed),
         ("one dot", message.to_owned(), Malformed),
         ("dots only", "..".to_owned(), Malformed),
-        ("four parts", format!("{good}.x"), Signature),
+        ("four parts", format!("{good}.x"), Malformed),
         ("white space around", format!(" {good}"), Malformed),
-        ("a line end after", format!("{good}\n"), Signature),
-        ("not base64", format!("{header}.%%.{signature}"), Signature),
+        ("a line end after", format!("{good}\n"), Malformed),
+        ("not base64", format!("{header}.%%.{signature}"), Malformed),
         ("padded header", format!("{header}=.{payload}.{signature}"), Malformed),
         ("not ASCII", format!("é.{payload}.{signature}"), Malformed),
         ("header is not JSON", with_header("alg: HS256"), Malformed),
@@ -146,7 +144,6 @@ async fn tokens_that_nobody_signed() {
         ("another key", sign(r#"{"alg":"HS256"}"#, r#"{"sub":"42"}"#, OTHER_SECRET, hs256), Signature),
         ("an empty key", sign(r#"{"alg":"HS256"}"#, r#"{"sub":"42"}"#, "", hs256), Signature),
         ("another payload", format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(r#"{"sub":"43"}"#)), Signature),
-        ("signature cut off", good[..good.len() - 1].to_owned(), Signature),
         ("signature of something else", format!("{message}.{}", token("{}").rsplit_once('.').unwrap().1), Signature),
         ("1 MiB of letters", "x".repeat(1024 * 1024), TooLong),
         ("1 MiB of dots", ".".repeat(1024 * 1024), TooLong),
@@ -242,14 +239,15 @@ async fn a_token_is_good_from_nbf_until_before_exp() {
         (r#"{"nbf":1700000000}"#, never),
         (r#"{"nbf":1700000001}"#, expired),
         (r#"{"nbf":1700000000.1}"#, expired),
-        (r#"{"iat":1800000000}"#, never),
+        (r#"{"iat":1700000060}"#, never),
+        (r#"{"iat":1700000061}"#, expired),
         // expire_at is the connection's, exp the token's.
         (r#"{"exp":1700000001,"expire_at":1700000900}"#, Ok(Some(NOW + 900))),
         (r#"{"exp":1700000001,"expire_at":0}"#, never),
         (r#"{"exp":1700000000,"expire_at":0}"#, expired),
         (r#"{"expire_at":1700000000}"#, expired),
     ];
-    let auth = Auth::new(&config());
+    let auth = Auth::new(&config()).unwrap();
     for (payload, expected) in table {
         let outcome = auth.verify_connection(&token(payload), NOW).await;
         assert_eq!(outcome.map(|token| token.expires_at), expected, "{payload}");
@@ -263,10 +261,10 @@ async fn a_token_is_good_from_nbf_until_before_exp() {
 async fn audience_and_issuer_count_when_configured() {
     let mut config = config();
     let any = token(r#"{"aud":"somebody","iss":"someone"}"#);
-    assert!(Auth::new(&config).verify_connection(&any, NOW).await.is_ok(), "not configured: not looked at");
+    assert!(Auth::new(&config).unwrap().verify_connection(&any, NOW).await.is_ok(), "not configured: not looked at");
     config.token.audience = Some("fanfare".to_owned());
     config.token.issuer = Some("app".to_owned());
-    let auth = Auth::new(&config);
+    let auth = Auth::new(&config).unwrap();
     let audience = Err(TokenError::Invalid(Refusal::Audience));
     let issuer = Err(TokenError::Invalid(Refusal::Issuer));
     let table = [
@@ -287,10 +285,10 @@ async fn audience_and_issuer_count_when_configured() {
 async fn subscription_tokens_may_have_keys_of_their_own() {
     let mut config = config();
     let with_shared = token(r#"{"channel":"news"}"#);
-    assert!(Auth::new(&config).verify_subscription(&with_shared, NOW).await.is_ok(), "the same unless set");
+    assert!(Auth::new(&config).unwrap().verify_subscription(&with_shared, NOW).await.is_ok(), "the same unless set");
     config.subscription_token.algorithms = vec![Algorithm::Hs256];
     config.subscription_token.hmac_secret = Some(Secret::new(OTHER_SECRET));
-    let auth = Auth::new(&config);
+    let auth = Auth::new(&config).unwrap();
     let refused = Err(TokenError::Invalid(Refusal::Signature));
     assert_eq!(auth.verify_subscription(&with_shared, NOW).await, refused);
     let own = sign(r#"{"alg":"HS256"}"#, r#"{"channel":"news"}"#, OTHER_SECRET, jsonwebtoken::Algorithm::HS256);
@@ -304,7 +302,7 @@ async fn without_a_key_no_token_is_good() {
     for secret in [None, Some(Secret::new(""))] {
         let mut config = config();
         config.token.hmac_secret = secret;
-        let auth = Auth::new(&config);
+        let auth = Auth::new(&config).unwrap();
         assert!(!auth.has_connection_keys());
         for token in [&token("{}"), &with_empty_key, ""] {
             assert_eq!(auth.verify_connection(token, NOW).await, Err(TokenError::NotConfigured));
@@ -317,7 +315,7 @@ async fn without_a_key_no_token_is_good() {
 async fn without_algorithms_no_token_is_good() {
     let mut config = config();
     config.token.algorithms.clear();
-    let outcome = Auth::new(&config).verify_connection(&token("{}"), NOW).await;
+    let outcome = Auth::new(&config).unwrap().verify_connection(&token("{}"), NOW).await;
     assert_eq!(outcome, Err(TokenError::Invalid(Refusal::Algorithm)));
 }
 
@@ -353,7 +351,7 @@ async fn keys_may_come_by_name_late_or_never() {
 
 #[tokio::test]
 async fn nothing_prints_secrets_or_tokens() {
-    let auth = Auth::new(&config());
+    let auth = Auth::new(&config()).unwrap();
     let key = Key::hmac(&Secret::new(SECRET));
     let bad = token(r#"{"sub":{"secret":"hunter2"}}"#);
     let error = auth.verify_connection(&bad, NOW).await.unwrap_err();
