@@ -64,6 +64,36 @@ impl Hub {
         delivered
     }
 
+    /// The same for several publications, one after the other, each of which is for everybody: without a place in a
+    /// stream, without an exception. Where the wire can say them in one message they take one turn in each outbox.
+    pub fn deliver_together(&self, channel: &ChannelName, publications: &[Publication]) -> usize {
+        let shard = self.shard(channel).read();
+        let Some(listeners) = shard.get(channel) else { return 0 };
+        let mut list = List::new(&self.writers, listeners.len());
+        let mut each: Vec<_> = publications.iter().map(|said| Frames::new(channel, said, None)).collect();
+        let mut joined: [Option<Option<Frame>>; WireKey::COUNT] = Default::default();
+        let mut delivered = 0;
+        for listener in listeners.values() {
+            let wire = listener.wire.index();
+            let Some(encoder) = &self.encoders[wire] else { continue };
+            let together = || {
+                let frames: Vec<_> = each.iter_mut().map(|frames| frames.get(encoder, listener)).collect();
+                encoder.join(&frames)
+            };
+            // Those that take patches are few.
+            let together = if listener.wants.delta { &None } else { joined[wire].get_or_insert_with(together) };
+            delivered += match together {
+                Some(frame) if list.push(&listener.outbox, frame.clone()) => each.len(),
+                Some(_) => 0,
+                None => list.push_all(&listener.outbox, each.iter_mut().map(|frames| frames.get(encoder, listener))),
+            };
+        }
+        drop(shard);
+        drop(list);
+        self.metrics.deliveries.inc_by(delivered as u64);
+        delivered
+    }
+
     /// Tells the channel's subscribers that want it who joined or left.
     pub fn tell(&self, channel: &ChannelName, membership: &Membership) {
         let shard = self.shard(channel).read();

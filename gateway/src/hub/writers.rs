@@ -73,7 +73,7 @@ pub(super) struct List<'a> {
     outboxes: Vec<Outbox>,
     /// Whom it may reach, those included in whose outboxes something waited already.
     audience: usize,
-    /// The largest frame among them.
+    /// What any one outbox got, at most.
     bytes: usize,
 }
 
@@ -85,6 +85,21 @@ impl<'a> List<'a> {
     /// Puts a frame into an outbox; false if that is closed, or full and therefore closes now.
     pub(super) fn push(&mut self, outbox: &Outbox, frame: Frame) -> bool {
         self.bytes = self.bytes.max(frame.len());
+        self.put(outbox, frame)
+    }
+
+    /// The same with several; answers how many it took.
+    pub(super) fn push_all(&mut self, outbox: &Outbox, frames: impl Iterator<Item = Frame>) -> usize {
+        let (mut bytes, mut taken) = (0, 0);
+        for frame in frames {
+            bytes += frame.len() + SLOT;
+            taken += usize::from(self.put(outbox, frame));
+        }
+        self.bytes = self.bytes.max(bytes);
+        taken
+    }
+
+    fn put(&mut self, outbox: &Outbox, frame: Frame) -> bool {
         match outbox.push(frame) {
             Ok(Taken::Flush) => self.outboxes.push(outbox.clone()),
             Ok(Taken::Waits) => {}

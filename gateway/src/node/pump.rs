@@ -1,15 +1,22 @@
 //! From the broker to the hub: the only road by which a publication reaches a client, whichever node it
 //! was published on.
 
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Node, Parts};
+use crate::broker::event::Room;
 use crate::broker::{BrokerEvent, Events};
+use crate::model::{ChannelName, Publication};
 
 /// Events handled before other tasks of the thread get their turn.
 const BURST: usize = 64;
+
+/// Publications to one channel that come one after the other are told in one message, up to so many bytes: as much as a
+/// socket is written at once.
+const TOGETHER_BYTES_MAX: usize = 16 * 1024;
 
 pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationToken) {
     let mut burst = Vec::with_capacity(BURST);
@@ -19,21 +26,81 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
             count = events.recv_many(&mut burst, BURST) => if count == 0 { return },
         }
         let writers = node.parts.hub.writers();
-        for event in burst.drain(..) {
+        let mut events = burst.drain(..).peekable();
+        while let Some(event) = events.next() {
+            let (together, bytes) = gather(&node, event, &mut events);
             // Else a burst would fill the outboxes of those who would have read it in time.
             tokio::select! {
                 biased;
-                () = writers.keep_up(node.parts.page_size, size(&event)) => {}
+                () = writers.keep_up(node.parts.page_size, bytes) => {}
                 // Writers end, too: there may be nobody left to wait for.
                 () = stop.cancelled() => return,
             }
             writers.hold();
-            handle(&node, event);
+            match together {
+                Together::One(event) => handle(&node, event),
+                Together::Several(several) => several.deliver(&node),
+            }
         }
         writers.release();
         // Writers and others get their turn.
         tokio::task::yield_now().await;
     }
+}
+
+/// What is handled in one step.
+enum Together {
+    One(BrokerEvent),
+    Several(Several),
+}
+
+/// Publications to one channel, for all its subscribers, with the room that they take up.
+struct Several {
+    channel: ChannelName,
+    publications: Vec<Publication>,
+    _rooms: Vec<Option<Room>>,
+}
+
+impl Several {
+    fn deliver(self, node: &Node) {
+        node.parts.hub.deliver_together(&self.channel, &self.publications);
+    }
+}
+
+/// Takes the events that follow and are handled together with this one; answers about how many bytes all of them will put
+/// into an outbox.
+fn gather(
+    node: &Node,
+    event: BrokerEvent,
+    events: &mut Peekable<impl Iterator<Item = BrokerEvent>>,
+) -> (Together, usize) {
+    let mut bytes = size(&event);
+    let Some(channel) = plain(node, &event).cloned() else { return (Together::One(event), bytes) };
+    let mut followed = Vec::new();
+    while let Some(next) =
+        events.next_if(|next| plain(node, next) == Some(&channel) && bytes + size(next) <= TOGETHER_BYTES_MAX)
+    {
+        bytes += size(&next);
+        followed.push(next);
+    }
+    if followed.is_empty() {
+        return (Together::One(event), bytes);
+    }
+    let all = std::iter::once(event).chain(followed).filter_map(|event| match event {
+        BrokerEvent::Published { outgoing, room, .. } => Some((outgoing.publication, room)),
+        BrokerEvent::Member { .. } | BrokerEvent::Control(_) | BrokerEvent::Gap { .. } => None,
+    });
+    let (publications, _rooms) = all.unzip();
+    (Together::Several(Several { channel, publications, _rooms }), bytes)
+}
+
+/// The channel of a publication that is for all of the channel's subscribers, whatever they have seen before; none for
+/// everything else, and for publications that are traced one by one.
+fn plain<'a>(node: &Node, event: &'a BrokerEvent) -> Option<&'a ChannelName> {
+    let BrokerEvent::Published { channel, outgoing, .. } = event else { return None };
+    let publication = &outgoing.publication;
+    let traced = node.parts.tracing.enabled() && !outgoing.traceparent.is_empty();
+    (publication.position.is_none() && publication.exclude.is_none() && !traced).then_some(channel)
 }
 
 /// About how much the event will put into an outbox, in bytes.
