@@ -99,9 +99,12 @@ impl Hot {
         Ok(Self { state, command_timeout: timing.command })
     }
 
-    /// The state and, by `changed`, its next change.
+    /// The state and, by `changed`, its next change from now on.
     pub(super) fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
+        let mut state = self.state.clone();
+        // A clone has seen as much as its original, which never looks.
+        state.mark_unchanged();
+        state
     }
 
     /// Sends one command. Fails at once while there is no link.

@@ -21,6 +21,7 @@ mod ws;
 
 mod broken_redis;
 mod drain;
+mod idle;
 mod personal;
 mod presence;
 mod publish;
