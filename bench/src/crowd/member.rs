@@ -151,6 +151,9 @@ impl Member {
             used = end + 4;
             self.state = if wire.silent() { State::Ready } else { State::Joining };
             self.say(&wire.begin(&self.who));
+            if wire.silent() {
+                frame::write(PONG, &[], &mut self.unsent);
+            }
             self.flush()?;
         }
         // One look at the clock for all that came together.

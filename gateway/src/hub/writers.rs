@@ -84,28 +84,18 @@ impl<'a> List<'a> {
 
     /// Puts a frame into an outbox; false if that is closed, or full and therefore closes now.
     pub(super) fn push(&mut self, outbox: &Outbox, frame: Frame) -> bool {
-        self.bytes = self.bytes.max(frame.len());
-        self.put(outbox, frame)
-    }
-
-    /// The same with several; answers how many it took.
-    pub(super) fn push_all(&mut self, outbox: &Outbox, frames: impl Iterator<Item = Frame>) -> usize {
-        let (mut bytes, mut taken) = (0, 0);
-        for frame in frames {
-            bytes += frame.len() + SLOT;
-            taken += usize::from(self.put(outbox, frame));
-        }
-        self.bytes = self.bytes.max(bytes);
-        taken
-    }
-
-    fn put(&mut self, outbox: &Outbox, frame: Frame) -> bool {
+        self.note(frame.len() + SLOT);
         match outbox.push(frame) {
             Ok(Taken::Flush) => self.outboxes.push(outbox.clone()),
             Ok(Taken::Waits) => {}
             Err(_) => return false,
         }
         true
+    }
+
+    /// An outbox got so many bytes, all that it was told together.
+    pub(super) fn note(&mut self, bytes: usize) {
+        self.bytes = self.bytes.max(bytes);
     }
 }
 
@@ -120,7 +110,7 @@ impl Drop for List<'_> {
 impl Writers {
     fn submit(&self, outboxes: Vec<Outbox>, audience: usize, bytes: usize) {
         let mut list = self.list.lock();
-        list.bytes += bytes + SLOT;
+        list.bytes += bytes;
         if outboxes.is_empty() {
             return;
         }

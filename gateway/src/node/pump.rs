@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Node, Parts};
 use crate::broker::event::Room;
 use crate::broker::{BrokerEvent, Events};
+use crate::hub::Said;
 use crate::model::{ChannelName, Publication};
 
 /// Events handled before other tasks of the thread get their turn.
@@ -39,7 +40,9 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
             writers.hold();
             match together {
                 Together::One(event) => handle(&node, event),
-                Together::Several(several) => several.deliver(&node),
+                Together::Several(channel, publications, _rooms) => {
+                    publish(&node, &channel, publications);
+                }
             }
         }
         writers.release();
@@ -51,20 +54,7 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
 /// What is handled in one step.
 enum Together {
     One(BrokerEvent),
-    Several(Several),
-}
-
-/// Publications to one channel, for all its subscribers, with the room that they take up.
-struct Several {
-    channel: ChannelName,
-    publications: Vec<Publication>,
-    _rooms: Vec<Option<Room>>,
-}
-
-impl Several {
-    fn deliver(self, node: &Node) {
-        node.parts.hub.deliver_together(&self.channel, &self.publications);
-    }
+    Several(ChannelName, Vec<Publication>, Vec<Option<Room>>),
 }
 
 /// Takes the events that follow and are handled together with this one; answers about how many bytes all of them will put
@@ -75,10 +65,11 @@ fn gather(
     events: &mut Peekable<impl Iterator<Item = BrokerEvent>>,
 ) -> (Together, usize) {
     let mut bytes = size(&event);
-    let Some(channel) = plain(node, &event).cloned() else { return (Together::One(event), bytes) };
+    let Some((channel, placed)) = untraced(node, &event) else { return (Together::One(event), bytes) };
+    let channel = channel.clone();
     let mut followed = Vec::new();
-    while let Some(next) =
-        events.next_if(|next| plain(node, next) == Some(&channel) && bytes + size(next) <= TOGETHER_BYTES_MAX)
+    while let Some(next) = events
+        .next_if(|next| untraced(node, next) == Some((&channel, placed)) && bytes + size(next) <= TOGETHER_BYTES_MAX)
     {
         bytes += size(&next);
         followed.push(next);
@@ -90,17 +81,24 @@ fn gather(
         BrokerEvent::Published { outgoing, room, .. } => Some((outgoing.publication, room)),
         BrokerEvent::Member { .. } | BrokerEvent::Control(_) | BrokerEvent::Gap { .. } => None,
     });
-    let (publications, _rooms) = all.unzip();
-    (Together::Several(Several { channel, publications, _rooms }), bytes)
+    let (publications, rooms) = all.unzip();
+    (Together::Several(channel, publications, rooms), bytes)
 }
 
-/// The channel of a publication that is for all of the channel's subscribers, whatever they have seen before; none for
-/// everything else, and for publications that are traced one by one.
-fn plain<'a>(node: &Node, event: &'a BrokerEvent) -> Option<&'a ChannelName> {
+/// The channel of a publication, and whether it has a place in the channel's stream; none for everything else, and for
+/// publications whose way is traced one by one.
+fn untraced<'a>(node: &Node, event: &'a BrokerEvent) -> Option<(&'a ChannelName, bool)> {
     let BrokerEvent::Published { channel, outgoing, .. } = event else { return None };
-    let publication = &outgoing.publication;
     let traced = node.parts.tracing.enabled() && !outgoing.traceparent.is_empty();
-    (publication.position.is_none() && publication.exclude.is_none() && !traced).then_some(channel)
+    (!traced).then_some((channel, outgoing.publication.position.is_some()))
+}
+
+fn publish(node: &Node, channel: &ChannelName, publications: Vec<Publication>) -> usize {
+    if publications.first().is_some_and(|first| first.position.is_some()) {
+        node.arrive(channel, publications)
+    } else {
+        node.say(channel, publications.iter().map(|publication| Said { publication, before: None }))
+    }
 }
 
 /// About how much the event will put into an outbox, in bytes.
@@ -118,10 +116,7 @@ fn handle(node: &Node, event: BrokerEvent) {
             // The label is looked up only where a span may come of it.
             let fanout = || tracing.fanout_span(&outgoing.traceparent, rules.namespace_label(&channel));
             let span = if tracing.enabled() { fanout() } else { None };
-            let delivered = match outgoing.publication.position {
-                Some(_) => node.arrive(&channel, outgoing.publication),
-                None => node.parts.hub.deliver(&channel, &outgoing.publication, None),
-            };
+            let delivered = publish(node, &channel, vec![outgoing.publication]);
             if let Some(span) = span {
                 span.record("fanfare.subscribers", delivered);
             }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Node;
 use super::cursor::{Arrival, Cursor, Healed};
 use crate::broker::{BrokerError, HistoryPage, HistoryQuery};
+use crate::hub::Said;
 use crate::model::{ByteSize, ChannelName, Position, Publication, Retained};
 use crate::task::backoff::Backoff;
 use crate::task::striped::Striped;
@@ -161,28 +162,44 @@ impl Illness {
 }
 
 impl Node {
-    /// A publication with a position has come.
-    pub(super) fn arrive(&self, channel: &ChannelName, publication: Publication) -> usize {
+    /// Publications with positions have come, in this order.
+    pub(super) fn arrive(&self, channel: &ChannelName, publications: Vec<Publication>) -> usize {
         let Some(cursor) = self.streams.get(channel) else {
-            // Rules of another node, or a channel that was just given back: delivered as it is.
-            return self.parts.hub.deliver(channel, &publication, None);
+            // Rules of another node, or a channel that was just given back: delivered as they are.
+            return self.say(channel, publications.iter().map(|publication| Said { publication, before: None }));
         };
-        let Some(retained) = Retained::new(publication).map(Arc::new) else { return 0 };
-        let mut cursor = cursor.lock();
-        match cursor.arrive(&retained, self.parts.clock.now()) {
-            Arrival::Deliver { before } => {
-                self.parts.hub.deliver(channel, retained.publication(), before.as_ref().map(|p| p.publication()))
-            }
-            Arrival::Turn => {
-                self.lose(channel);
-                self.parts.hub.deliver(channel, retained.publication(), None)
-            }
-            Arrival::Late | Arrival::Wait => 0,
-            Arrival::Heal => {
-                self.streams.heal_soon(channel);
-                0
+        let (mut cursor, now) = (cursor.lock(), self.parts.clock.now());
+        let (mut next, mut delivered) = (Vec::new(), 0);
+        for publication in publications {
+            let Some(retained) = Retained::new(publication).map(Arc::new) else { continue };
+            match cursor.arrive(&retained, now) {
+                Arrival::Deliver { before } => next.push((retained, before)),
+                Arrival::Turn => {
+                    delivered += self.go_on(channel, std::mem::take(&mut next));
+                    self.lose(channel);
+                    next.push((retained, None));
+                }
+                Arrival::Late | Arrival::Wait => {}
+                Arrival::Heal => self.streams.heal_soon(channel),
             }
         }
+        delivered + self.go_on(channel, next)
+    }
+
+    /// Delivers what comes next in a stream, each with the one before it if that is kept; under the cursor's lock.
+    fn go_on(&self, channel: &ChannelName, next: Vec<(Arc<Retained>, Option<Arc<Retained>>)>) -> usize {
+        self.say(
+            channel,
+            next.iter().map(|(retained, before)| Said {
+                publication: retained.publication(),
+                before: before.as_ref().map(|before| before.publication()),
+            }),
+        )
+    }
+
+    /// Tells the channel's subscribers here.
+    pub(super) fn say<'a>(&self, channel: &ChannelName, said: impl Iterator<Item = Said<'a>>) -> usize {
+        self.parts.hub.deliver_all(channel, &said.collect::<Vec<_>>())
     }
 
     /// Publications of this channel may be missing.
@@ -226,10 +243,10 @@ impl Node {
         if healed.lost {
             self.lose(channel);
         }
-        let mut before: Option<&Publication> = None;
-        for publication in &healed.deliver {
-            self.parts.hub.deliver(channel, publication.publication(), before);
-            before = Some(publication.publication());
+        let mut before = None;
+        for retained in &healed.deliver {
+            let publication = retained.publication();
+            self.parts.hub.deliver(channel, publication, before.replace(publication));
         }
     }
 
