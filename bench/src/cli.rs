@@ -68,7 +68,7 @@ struct Often<A: Args> {
     /// How often each server is measured; they take turns, so that what disturbs the machine disturbs all alike
     #[arg(long, default_value_t = 1)]
     runs: u32,
-    /// The floor, too: a bare loop that does nothing but write
+    /// The floor, too: a bare loop that does nothing but write; under fan-out, idle and connect
     #[arg(long)]
     floor: bool,
     /// Append outcomes to this file instead of writing them to standard output: JSON, a line each
@@ -101,6 +101,7 @@ pub fn run(cli: Cli) -> Result<()> {
 impl<A: Args + AsMut<Target>> Often<A> {
     /// Runs it on each server in turn, and so on. A run that fails ends nothing but itself.
     fn run(mut self, floors: &[&str], experiment: fn(&A) -> Result<Outcome>) -> Result<()> {
+        anyhow::ensure!(!self.floor || !floors.is_empty(), "--floor: there is no floor under this experiment");
         let named = std::mem::take(&mut self.args.as_mut().server);
         let floors = floors.iter().copied().filter(|_| self.floor);
         let servers: Vec<&str> = floors.chain(named.split(',').map(str::trim)).collect();

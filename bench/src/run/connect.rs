@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
-use super::Target;
 use super::meter::Meter;
+use super::{Target, at_least_one};
 use crate::crowd::Crowd;
 use crate::outcome::{Outcome, measure};
 
@@ -22,7 +22,7 @@ pub struct ConnectArgs {
     #[command(flatten)]
     pub target: Target,
     /// Connections, one after the other, `--at-once` under way
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 5000, value_parser = at_least_one)]
     pub connections: usize,
 }
 

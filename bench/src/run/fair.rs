@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
-use super::Target;
 use super::pace::Pace;
+use super::{Target, above_zero, at_least_one};
 use crate::crowd::Crowd;
 use crate::crowd::pinger::Pinger;
 use crate::outcome::{Outcome, measure};
@@ -21,19 +21,19 @@ pub struct FairArgs {
     #[command(flatten)]
     pub target: Target,
     /// Connections that are subscribed to one channel, and read
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     pub subscribers: usize,
     /// Connections that are subscribed to it, too, and never read
     #[arg(long, default_value_t = 1000)]
     pub stalled: usize,
     /// Publications per second
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = above_zero)]
     pub rate: f64,
     /// Bytes of a publication's data
     #[arg(long, default_value_t = 1024)]
     pub payload: usize,
     /// How long is measured, without and with those that stall
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = above_zero)]
     pub seconds: f64,
 }
 

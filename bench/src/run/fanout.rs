@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::meter::Meter;
 use super::pace::Pace;
-use super::{Target, above_zero, note_latency, note_losses};
+use super::{Target, above_zero, at_least_one, note_latency, note_losses};
 use crate::crowd::{Crowd, marker};
 use crate::outcome::{Outcome, measure};
 use crate::server::Server;
@@ -28,7 +28,7 @@ pub struct FanoutArgs {
     #[command(flatten)]
     pub target: Target,
     /// Connections that are subscribed to the channel; one of them publishes
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     pub subscribers: usize,
     /// Publications under way at once: published, and not yet received by all
     #[arg(long, default_value_t = 1, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..))]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
-use super::Target;
 use super::meter::Meter;
+use super::{Target, at_least_one};
 use crate::crowd::Crowd;
 use crate::machine;
 use crate::outcome::{Outcome, measure};
@@ -23,7 +23,7 @@ pub struct IdleArgs {
     #[command(flatten)]
     pub target: Target,
     /// Connections, subscribed to one channel
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 5000, value_parser = at_least_one)]
     pub connections: usize,
 }
 

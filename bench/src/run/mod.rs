@@ -135,6 +135,14 @@ pub fn above_zero(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number of things from the command line of which none would measure nothing.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("must be a whole number above 0".to_owned()),
+    }
+}
+
 /// Notes how long publications took.
 pub fn note_latency(outcome: &mut Outcome, tally: &Tally) {
     for (name, share) in

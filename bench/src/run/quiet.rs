@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::meter::Meter;
 use super::pace::Pace;
-use super::{Target, patiently};
+use super::{Target, above_zero, patiently};
 use crate::crowd::Crowd;
 use crate::machine::Tree;
 use crate::outcome::{Outcome, measure};
@@ -29,7 +29,7 @@ pub struct QuietArgs {
     #[command(flatten)]
     pub target: Target,
     /// How long is measured
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, value_parser = above_zero)]
     pub seconds: f64,
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use fanfare_proto::fossil;
 
+use super::outbox::SLOT;
 use super::writers::List;
 use super::{Hub, Outbox, Subscriber, Wants};
 use crate::model::event::{Event, Push};
@@ -31,6 +32,22 @@ impl From<Subscriber> for Listener {
     }
 }
 
+/// A publication as it comes to the hub.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// What is said.
+    pub publication: &'a Publication,
+    /// The channel's publication before it, if that is known.
+    pub before: Option<&'a Publication>,
+}
+
+impl Said<'_> {
+    /// 0 without a place in a stream.
+    fn offset(&self) -> u64 {
+        self.publication.position.as_ref().map_or(0, |position| position.offset)
+    }
+}
+
 impl Hub {
     /// Puts a publication into the outbox of each of the channel's subscribers but the excluded one and
     /// those that are ahead of it, encoded once for each wire and form in use. Answers how many outboxes
@@ -42,8 +59,8 @@ impl Hub {
         let shard = self.shard(channel).read();
         let Some(listeners) = shard.get(channel) else { return 0 };
         let mut list = List::new(&self.writers, listeners.len());
-        let offset = publication.position.as_ref().map_or(0, |position| position.offset);
-        let mut frames = Frames::new(channel, publication, before);
+        let said = Said { publication, before };
+        let (offset, mut frames) = (said.offset(), Frames::new(channel, &said));
         let mut delivered = 0;
         for (connection, listener) in listeners {
             if publication.exclude == Some(*connection) || (offset > 0 && offset <= listener.ahead) {
@@ -57,6 +74,59 @@ impl Hub {
                     listener.base.store(offset, Ordering::Relaxed);
                 }
             }
+        }
+        drop(shard);
+        drop(list);
+        self.metrics.deliveries.inc_by(delivered as u64);
+        delivered
+    }
+
+    /// The same for several, one after the other, all with a place in the channel's stream or all without. Who gets
+    /// all of them gets them as one message, where the wire has such: they take one turn in an outbox. Answers how
+    /// often an outbox took one.
+    pub fn deliver_all(&self, channel: &ChannelName, said: &[Said<'_>]) -> usize {
+        match *said {
+            [] => return 0,
+            [Said { publication, before }] => return self.deliver(channel, publication, before),
+            _ => {}
+        }
+        let shard = self.shard(channel).read();
+        let Some(listeners) = shard.get(channel) else { return 0 };
+        let mut list = List::new(&self.writers, listeners.len());
+        let mut frames: Vec<_> = said.iter().map(|said| Frames::new(channel, said)).collect();
+        let mut joined: [Option<Option<Frame>>; WireKey::COUNT] = Default::default();
+        let for_all = said.iter().all(|said| said.publication.exclude.is_none());
+        let first = said.first().map_or(0, Said::offset);
+        let mut delivered = 0;
+        for (connection, listener) in listeners {
+            let wire = listener.wire.index();
+            let Some(encoder) = &self.encoders[wire] else { continue };
+            if for_all && !listener.wants.delta && (first == 0 || first > listener.ahead) {
+                let join = || {
+                    let all: Vec<_> = frames.iter_mut().map(|frames| frames.get(encoder, listener)).collect();
+                    encoder.join(&all)
+                };
+                if let Some(message) = joined[wire].get_or_insert_with(join) {
+                    delivered += if list.push(&listener.outbox, message.clone()) { said.len() } else { 0 };
+                    continue;
+                }
+            }
+            let mut bytes = 0;
+            for (said, frames) in said.iter().zip(&mut frames) {
+                let offset = said.offset();
+                if said.publication.exclude == Some(*connection) || (offset > 0 && offset <= listener.ahead) {
+                    continue;
+                }
+                let frame = frames.get(encoder, listener);
+                bytes += frame.len() + SLOT;
+                if list.push(&listener.outbox, frame) {
+                    delivered += 1;
+                    if listener.wants.delta {
+                        listener.base.store(offset, Ordering::Relaxed);
+                    }
+                }
+            }
+            list.note(bytes);
         }
         drop(shard);
         drop(list);
@@ -93,7 +163,7 @@ impl Hub {
         let Some(listener) = listener.filter(|_| publication.exclude != Some(connection)) else { return };
         let Some(encoder) = &self.encoders[listener.wire.index()] else { return };
         let mut list = List::new(&self.writers, 1);
-        let frame = Frames::new(channel, publication, None).get(encoder, listener);
+        let frame = Frames::new(channel, &Said { publication, before: None }).get(encoder, listener);
         if list.push(&listener.outbox, frame) && listener.wants.delta {
             let offset = publication.position.as_ref().map_or(0, |position| position.offset);
             listener.base.store(offset, Ordering::Relaxed);
@@ -138,7 +208,8 @@ struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    fn new(channel: &'a ChannelName, publication: &'a Publication, before: Option<&'a Publication>) -> Self {
+    fn new(channel: &'a ChannelName, said: &Said<'a>) -> Self {
+        let Said { publication, before } = *said;
         // Only those that got it are known to have it, and only an offset says that they did.
         let patchable = |before: &&Publication| publication.delta && comparable(before, publication);
         let before = before.filter(patchable).and_then(|before| Some((before.position.as_ref()?.offset, before)));

@@ -25,6 +25,7 @@ use crate::model::wire::{Encode, Frame, WireKey};
 use crate::model::{ChannelName, ConnectionId, Directive};
 use crate::telemetry::Metrics;
 
+pub use deliver::Said;
 pub use mark::Mark;
 pub use outbox::{Outbox, OutboxReader, Refused, Signal};
 pub use people::{Member, Target};

@@ -45,7 +45,16 @@ impl Encode for Plain {
             other => panic!("not the hub's to write: {other:?}"),
         }
     }
+
+    /// One of the two wires has messages of several events.
+    fn join(&self, frames: &[Frame]) -> Option<Frame> {
+        let texts: Vec<_> = frames.iter().map(|frame| String::from_utf8_lossy(frame.bytes())).collect();
+        (self.key == WireKey::CentrifugeJson).then(|| Frame::Text(texts.join("+").into()))
+    }
 }
+
+/// Two frames of some bytes.
+const SLOTS_OF_TWO: usize = 2 * (size_of::<Frame>() + 8);
 
 fn hub() -> (Hub, Arc<Plain>, Arc<Plain>) {
     let plain = |key| Arc::new(Plain { key, encoded: AtomicUsize::new(0) });
@@ -64,6 +73,13 @@ fn say(text: &'static str) -> Publication {
 
 fn frame(text: &'static str) -> Frame {
     Frame::Text(Bytes::from_static(text.as_bytes()))
+}
+
+/// All in one step, each knowing the one before.
+fn deliver_all(hub: &Hub, publications: &[Publication]) -> usize {
+    let before = std::iter::once(None).chain(publications.iter().map(Some));
+    let said = publications.iter().zip(before).map(|(publication, before)| Said { publication, before });
+    hub.deliver_all(&channel("news"), &said.collect::<Vec<_>>())
 }
 
 struct Listener {
@@ -107,6 +123,55 @@ impl Listener {
         self.outbox.flush();
         let text = |frame: &Frame| String::from_utf8(frame.bytes().to_vec()).unwrap();
         self.tape.frames().iter().map(text).collect()
+    }
+}
+
+#[test]
+fn what_is_said_together_is_one_message_where_the_wire_has_such() {
+    let (hub, json, protobuf) = hub();
+    let here: Vec<_> = (0..6).map(|_| Listener::open()).collect();
+    let wants_patches = Wants { delta: true, ..Wants::default() };
+    for (i, listener) in here.iter().enumerate() {
+        let (wire, wants) = match i % 3 {
+            0 => (WireKey::CentrifugeJson, Wants::default()),
+            1 => (WireKey::CentrifugeProtobuf, Wants::default()),
+            _ => (WireKey::CentrifugeJson, wants_patches),
+        };
+        listener.join_wanting(&hub, "news", listener.subscriber(wire, wants));
+    }
+    assert_eq!(deliver_all(&hub, &[say("a"), say("b"), say("c")]), 18);
+    for (i, listener) in here.iter().enumerate() {
+        let expected: &[&str] = match i % 3 {
+            0 => &["a+b+c"],
+            1 => &["a", "b", "c"],
+            _ => &["whole a", "whole b", "whole c"],
+        };
+        assert_eq!(listener.read(), expected);
+    }
+    // Written once for all who get it so.
+    assert_eq!((json.encoded.load(Ordering::SeqCst), protobuf.encoded.load(Ordering::SeqCst)), (6, 3));
+    assert_eq!(hub.metrics.deliveries.get(), 18);
+}
+
+#[test]
+fn nothing_is_no_message() {
+    let (hub, ..) = hub();
+    let listener = Listener::open();
+    listener.join(&hub, "news", WireKey::CentrifugeJson);
+    assert_eq!(deliver_all(&hub, &[]), 0);
+    assert!(listener.read().is_empty());
+}
+
+#[test]
+fn what_is_said_together_fills_an_outbox_as_it_does_one_by_one() {
+    let (hub, ..) = hub();
+    for wire in [WireKey::CentrifugeJson, WireKey::CentrifugeProtobuf] {
+        let mut slow = Listener::with_limit(SLOTS_OF_TWO);
+        slow.outbox.uncork(frame("h"));
+        slow.join(&hub, "news", wire);
+        let said = ["1234567890", "1234567890", "1234567890", "1234567890"].map(say);
+        deliver_all(&hub, &said);
+        assert_eq!(slow.poll(), Poll::Ready(Signal::Close(CloseCode::Slow.into())));
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) struct List<'a> {
     outboxes: Vec<Outbox>,
     /// Whom it may reach, those included in whose outboxes something waited already.
     audience: usize,
-    /// The largest frame among them.
+    /// What any one outbox got, at most.
     bytes: usize,
 }
 
@@ -84,13 +84,18 @@ impl<'a> List<'a> {
 
     /// Puts a frame into an outbox; false if that is closed, or full and therefore closes now.
     pub(super) fn push(&mut self, outbox: &Outbox, frame: Frame) -> bool {
-        self.bytes = self.bytes.max(frame.len());
+        self.note(frame.len() + SLOT);
         match outbox.push(frame) {
             Ok(Taken::Flush) => self.outboxes.push(outbox.clone()),
             Ok(Taken::Waits) => {}
             Err(_) => return false,
         }
         true
+    }
+
+    /// An outbox got so many bytes, all that it was told together.
+    pub(super) fn note(&mut self, bytes: usize) {
+        self.bytes = self.bytes.max(bytes);
     }
 }
 
@@ -105,7 +110,7 @@ impl Drop for List<'_> {
 impl Writers {
     fn submit(&self, outboxes: Vec<Outbox>, audience: usize, bytes: usize) {
         let mut list = self.list.lock();
-        list.bytes += bytes + SLOT;
+        list.bytes += bytes;
         if outboxes.is_empty() {
             return;
         }

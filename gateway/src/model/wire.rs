@@ -103,4 +103,10 @@ pub trait Encode: fmt::Debug + Send + Sync + 'static {
 
     /// One event, one frame.
     fn encode(&self, event: &Event<'_>) -> Frame;
+
+    /// Several frames of this wire as one message, which says the same in the same order; none where a message is
+    /// one event and no more.
+    fn join(&self, _frames: &[Frame]) -> Option<Frame> {
+        None
+    }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Node;
 use super::cursor::{Arrival, Cursor, Healed};
 use crate::broker::{BrokerError, HistoryPage, HistoryQuery};
+use crate::hub::Said;
 use crate::model::{ByteSize, ChannelName, Position, Publication, Retained};
 use crate::task::backoff::Backoff;
 use crate::task::striped::Striped;
@@ -160,28 +161,54 @@ impl Illness {
     }
 }
 
+/// A publication that is next in its stream, and the one before it if that is kept.
+type Next = (Arc<Retained>, Option<Arc<Retained>>);
+
+fn said((retained, before): &Next) -> Said<'_> {
+    Said { publication: retained.publication(), before: before.as_ref().map(|before| before.publication()) }
+}
+
 impl Node {
-    /// A publication with a position has come.
-    pub(super) fn arrive(&self, channel: &ChannelName, publication: Publication) -> usize {
+    /// Publications with positions have come, in this order.
+    pub(super) fn arrive(&self, channel: &ChannelName, publications: impl IntoIterator<Item = Publication>) -> usize {
         let Some(cursor) = self.streams.get(channel) else {
-            // Rules of another node, or a channel that was just given back: delivered as it is.
-            return self.parts.hub.deliver(channel, &publication, None);
+            // Rules of another node, or a channel that was just given back: delivered as they are.
+            return self.say(channel, &publications.into_iter().collect::<Vec<_>>());
         };
-        let Some(retained) = Retained::new(publication).map(Arc::new) else { return 0 };
-        let mut cursor = cursor.lock();
-        match cursor.arrive(&retained, self.parts.clock.now()) {
-            Arrival::Deliver { before } => {
-                self.parts.hub.deliver(channel, retained.publication(), before.as_ref().map(|p| p.publication()))
+        let (mut cursor, now) = (cursor.lock(), self.parts.clock.now());
+        let (mut next, mut delivered) = (Vec::new(), 0);
+        for publication in publications {
+            let Some(retained) = Retained::new(publication).map(Arc::new) else { continue };
+            match cursor.arrive(&retained, now) {
+                Arrival::Deliver { before } => next.push((retained, before)),
+                Arrival::Turn => {
+                    delivered += self.go_on(channel, &std::mem::take(&mut next));
+                    self.lose(channel);
+                    next.push((retained, None));
+                }
+                Arrival::Late | Arrival::Wait => {}
+                Arrival::Heal => self.streams.heal_soon(channel),
             }
-            Arrival::Turn => {
-                self.lose(channel);
-                self.parts.hub.deliver(channel, retained.publication(), None)
-            }
-            Arrival::Late | Arrival::Wait => 0,
-            Arrival::Heal => {
-                self.streams.heal_soon(channel);
-                0
-            }
+        }
+        delivered + self.go_on(channel, &next)
+    }
+
+    /// Delivers what comes next in a stream, each with the one before it if that is kept; under the cursor's lock.
+    fn go_on(&self, channel: &ChannelName, next: &[Next]) -> usize {
+        match next {
+            [] => 0,
+            [only] => self.parts.hub.deliver_all(channel, &[said(only)]),
+            several => self.parts.hub.deliver_all(channel, &several.iter().map(said).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Tells the channel's subscribers here of publications without a place in a stream, or of such that nobody follows.
+    pub(super) fn say(&self, channel: &ChannelName, publications: &[Publication]) -> usize {
+        let said = |publication| Said { publication, before: None };
+        match publications {
+            [] => 0,
+            [only] => self.parts.hub.deliver_all(channel, &[said(only)]),
+            several => self.parts.hub.deliver_all(channel, &several.iter().map(said).collect::<Vec<_>>()),
         }
     }
 
@@ -226,10 +253,10 @@ impl Node {
         if healed.lost {
             self.lose(channel);
         }
-        let mut before: Option<&Publication> = None;
-        for publication in &healed.deliver {
-            self.parts.hub.deliver(channel, publication.publication(), before);
-            before = Some(publication.publication());
+        let mut before = None;
+        for retained in &healed.deliver {
+            let publication = retained.publication();
+            self.parts.hub.deliver(channel, publication, before.replace(publication));
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use clap::Args;
 
-use super::{Target, note_latency};
+use super::{Target, above_zero, at_least_one, note_latency};
 use crate::crowd::marker;
 use crate::crowd::tally::Tally;
 use crate::machine::Tree;
@@ -30,13 +30,13 @@ pub struct CrossArgs {
     #[command(flatten)]
     pub target: Target,
     /// Publications per second
-    #[arg(long, default_value_t = 200.0)]
+    #[arg(long, default_value_t = 200.0, value_parser = above_zero)]
     pub rate: f64,
     /// Publications, and as many by Redis alone
-    #[arg(long, default_value_t = 1200)]
+    #[arg(long, default_value_t = 1200, value_parser = at_least_one)]
     pub count: usize,
     /// Publications before it is the other one's turn
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = at_least_one)]
     pub slice: usize,
     /// Bytes of a publication's data
     #[arg(long, default_value_t = 128)]

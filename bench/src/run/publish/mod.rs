@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 
-use super::Target;
+use super::{Target, above_zero, at_least_one};
 use crate::outcome::{Outcome, measure};
 
 const CHANNEL: &str = "nobody";
@@ -36,19 +36,19 @@ pub struct PublishArgs {
     #[arg(long)]
     pub redis: bool,
     /// Over HTTP: connections, with one request under way on each
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = at_least_one)]
     pub connections: usize,
     /// Straight to Redis: publications under way at once
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = at_least_one)]
     pub under_way: usize,
     /// Of the worker: calls among which these are divided
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub calls: usize,
     /// Bytes of a publication's data
     #[arg(long, default_value_t = 128)]
     pub payload: usize,
     /// How long is measured
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, value_parser = above_zero)]
     pub seconds: f64,
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::{Target, note_losses, patiently};
+use super::{Target, above_zero, at_least_one, note_losses, patiently};
 use crate::crowd::marker::{self, Marker};
 use crate::crowd::posts::Poster;
 use crate::crowd::tally::Tally;
@@ -44,22 +44,22 @@ pub struct StormArgs {
     #[command(flatten)]
     pub target: Target,
     /// Clients of the server that is lost
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     pub clients: usize,
     /// Seconds over which they come back, each at a random moment
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = above_zero)]
     pub spread: f64,
     /// Subscribers on another channel of the server that stays
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = at_least_one)]
     pub beside: usize,
     /// Publications per second on that channel
-    #[arg(long, default_value_t = 50.0)]
+    #[arg(long, default_value_t = 50.0, value_parser = above_zero)]
     pub rate: f64,
     /// Bytes of a publication's data
     #[arg(long, default_value_t = 128)]
     pub payload: usize,
     /// How long the other channel is watched before the loss
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = above_zero)]
     pub seconds: f64,
 }
 

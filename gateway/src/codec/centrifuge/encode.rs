@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fanfare_proto::centrifuge::reply::{Connected as WireConnected, History, Subscribed as WireSubscribed};
 use fanfare_proto::centrifuge::{self as wire, Answer, Data, schema};
 use fanfare_proto::code::ErrorCode;
 
 use crate::model::event::{Connected, Event, Push, Recovery, Reply, Subscribed};
-use crate::model::wire::{Form, WireKey};
+use crate::model::wire::{Form, Frame, WireKey};
 use crate::model::{Change, ChannelName, ClientInfo, CustomError, Publication, Retained};
 
 /// What goes out, not written yet.
@@ -23,6 +23,19 @@ pub(super) enum Outgoing<'a> {
     Answer(u32, Answer<'a>),
     /// All others.
     Reply(schema::Reply),
+}
+
+/// Frames as one message: messages of this protocol are lists.
+pub(super) fn joined(frames: &[Frame], between: &[u8]) -> Bytes {
+    let bytes: usize = frames.iter().map(|frame| frame.len() + between.len()).sum();
+    let mut message = BytesMut::with_capacity(bytes);
+    for (index, frame) in frames.iter().enumerate() {
+        if index > 0 {
+            message.extend_from_slice(between);
+        }
+        message.extend_from_slice(frame.bytes());
+    }
+    message.freeze()
 }
 
 /// How publications within answers are written.

@@ -49,6 +49,10 @@ impl Encode for Json {
             Outgoing::Reply(reply) => json::reply(&reply),
         })
     }
+
+    fn join(&self, frames: &[Frame]) -> Option<Frame> {
+        Some(Frame::Text(encode::joined(frames, b"\n")))
+    }
 }
 
 impl Encode for Protobuf {
@@ -65,6 +69,11 @@ impl Encode for Protobuf {
             Outgoing::Answer(id, answer) => protobuf::answer(id, &answer),
             Outgoing::Reply(reply) => protobuf::reply(&reply),
         })
+    }
+
+    fn join(&self, frames: &[Frame]) -> Option<Frame> {
+        // Each has its length before it.
+        Some(Frame::Binary(encode::joined(frames, b"")))
     }
 }
 

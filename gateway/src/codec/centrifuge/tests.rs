@@ -7,6 +7,8 @@ use std::time::Duration;
 use fanfare_proto::centrifuge::schema;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
+use prost::Message as _;
+
 use super::*;
 use crate::model::ClientHeaders;
 use crate::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
@@ -330,4 +332,29 @@ fn a_publication_names_the_epoch_with_its_first_offset_only() {
 fn a_channel_name_with_quotes_is_escaped() {
     let bare = Publication { data: data("1"), ..Publication::default() };
     assert_eq!(said(r#"a"b\c"#, &bare), r#"{"push":{"channel":"a\"b\\c","pub":{"data":1}}}"#);
+}
+
+#[test]
+fn several_publications_are_one_message_of_all() {
+    let channel = ChannelName::parse("news").unwrap();
+    let all = [publication(Some(1)), publication(Some(2)), publication(None)];
+    let written = |codec: &dyn Encode| -> (Vec<Frame>, Frame) {
+        let write = |publication| codec.encode(&Event::Publication { channel: &channel, publication });
+        let frames: Vec<_> = all.iter().map(write).collect();
+        let joined = codec.join(&frames).unwrap();
+        (frames, joined)
+    };
+    let (frames, joined) = written(&Json);
+    let Frame::Text(text) = joined else { panic!("not a text") };
+    let lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+    assert_eq!(lines, frames.iter().map(|frame| &frame.bytes()[..]).collect::<Vec<_>>());
+    let (frames, joined) = written(&Protobuf);
+    let Frame::Binary(bytes) = joined else { panic!("not binary") };
+    let mut rest = &bytes[..];
+    for frame in &frames {
+        // Each says how long it is.
+        let reply = schema::Reply::decode_length_delimited(&mut rest).unwrap();
+        assert_eq!(reply, schema::Reply::decode_length_delimited(&frame.bytes()[..]).unwrap());
+    }
+    assert!(rest.is_empty());
 }

@@ -44,13 +44,13 @@ impl Listener {
 }
 
 /// Publications one after the other, each knowing the one before.
-fn deliver_all(hub: &Hub, publications: &[Publication]) {
+fn deliver_each(hub: &Hub, publications: &[Publication]) -> usize {
     let mut before = None;
-    for publication in publications {
-        hub.deliver(&channel("news"), publication, before);
-        before = Some(publication);
-    }
+    publications.iter().map(|said| hub.deliver(&channel("news"), said, before.replace(said))).sum()
 }
+
+/// What is delivered makes no difference by how it is.
+const WAYS: [fn(&Hub, &[Publication]) -> usize; 2] = [deliver_each, deliver_all];
 
 #[test]
 fn who_is_ahead_waits_until_the_node_has_caught_up() {
@@ -69,7 +69,26 @@ fn who_is_ahead_waits_until_the_node_has_caught_up() {
 }
 
 #[test]
+fn who_is_ahead_gets_of_several_what_it_has_not_seen() {
+    let (hub, ..) = hub();
+    let (ahead, far_ahead, new) = (Listener::open(), Listener::open(), Listener::open());
+    for (listener, seen) in [(&ahead, 3), (&far_ahead, 9)] {
+        let subscriber = Subscriber { ahead: seen, ..listener.subscriber(JSON, Wants::default()) };
+        listener.join_wanting(&hub, "news", subscriber);
+    }
+    new.join(&hub, "news", JSON);
+    assert_eq!(deliver_all(&hub, &[at(2), at(3), at(4), at(5)]), 6);
+    assert_eq!(ahead.read(), [data(4), data(5)]);
+    assert!(far_ahead.read().is_empty());
+    assert_eq!(new.read(), [[data(2), data(3), data(4), data(5)].join("+")]);
+}
+
+#[test]
 fn patches_follow_the_first_whole_one() {
+    WAYS.into_iter().for_each(patches_follow);
+}
+
+fn patches_follow(deliver: fn(&Hub, &[Publication]) -> usize) {
     let (hub, json, protobuf) = hub();
     let mut followers: Vec<_> = (0..6).map(|_| Listener::open()).collect();
     let plain = Listener::open();
@@ -77,11 +96,11 @@ fn patches_follow_the_first_whole_one() {
         follower.join_delta(&hub, if i % 2 == 0 { JSON } else { PROTOBUF }, 0);
     }
     plain.join(&hub, "news", JSON);
-    deliver_all(&hub, &[at(1), at(2), at(3)]);
+    assert_eq!(deliver(&hub, &[at(1), at(2), at(3)]), 21);
     for follower in &mut followers {
         assert_eq!(follower.follow(""), (vec![data(1), data(2), data(3)], 2));
     }
-    assert_eq!(plain.read(), [data(1), data(2), data(3)]);
+    assert_eq!(plain.read().join("+"), [data(1), data(2), data(3)].join("+"));
     // Three publications, each plain and in delta form.
     assert_eq!(json.encoded.load(Ordering::SeqCst), 6, "once for each wire and form");
     assert_eq!(protobuf.encoded.load(Ordering::SeqCst), 3, "once for each wire and form");
@@ -104,24 +123,28 @@ fn a_patch_is_only_for_those_that_have_what_it_is_for() {
 
 #[test]
 fn who_is_ahead_gets_a_patch_to_what_it_recovered() {
-    let (hub, ..) = hub();
-    let ahead = Listener::open();
-    let subscriber = Subscriber { ahead: 3, base: 3, ..ahead.subscriber(JSON, DELTA) };
-    ahead.join_wanting(&hub, "news", subscriber);
-    deliver_all(&hub, &[at(1), at(2), at(3), at(4)]);
-    assert_eq!(ahead.follow(&data(3)), (vec![data(4)], 1));
+    for deliver in WAYS {
+        let (hub, ..) = hub();
+        let ahead = Listener::open();
+        let subscriber = Subscriber { ahead: 3, base: 3, ..ahead.subscriber(JSON, DELTA) };
+        ahead.join_wanting(&hub, "news", subscriber);
+        deliver(&hub, &[at(1), at(2), at(3), at(4)]);
+        assert_eq!(ahead.follow(&data(3)), (vec![data(4)], 1));
+    }
 }
 
 #[test]
 fn the_excluded_one_gets_the_next_whole() {
-    let (hub, ..) = hub();
-    let (a, b) = (Listener::open(), Listener::open());
-    a.join_delta(&hub, JSON, 0);
-    b.join_delta(&hub, JSON, 0);
-    let mine = Publication { exclude: Some(a.connection), ..at(2) };
-    deliver_all(&hub, &[at(1), mine, at(3), at(4)]);
-    assert_eq!(a.follow(""), (vec![data(1), data(3), data(4)], 1));
-    assert_eq!(b.follow(""), (vec![data(1), data(2), data(3), data(4)], 3));
+    for deliver in WAYS {
+        let (hub, ..) = hub();
+        let (a, b) = (Listener::open(), Listener::open());
+        a.join_delta(&hub, JSON, 0);
+        b.join_delta(&hub, JSON, 0);
+        let mine = Publication { exclude: Some(a.connection), ..at(2) };
+        deliver(&hub, &[at(1), mine, at(3), at(4)]);
+        assert_eq!(a.follow(""), (vec![data(1), data(3), data(4)], 1));
+        assert_eq!(b.follow(""), (vec![data(1), data(2), data(3), data(4)], 3));
+    }
 }
 
 #[test]
