@@ -270,14 +270,18 @@ fn check_token_tells_what_a_good_one_opens() {
     ] {
         assert!(out.contains(line), "{line}: {out}");
     }
-    assert!(out.ends_with("\ngood\n"), "{out}");
+    assert!(out.contains("\ngood, unless it was revoked"), "{out}");
     assert!(!out.contains(SECRET), "{out}");
 
     let caps = json!([{"channels": ["chat:*"], "match": "wildcard", "allow": ["sub", "pub"]}, {"channels": ["x"], "allow": []}]);
     let (code, out, _) = checked(&config, &[], &signed(&json!({"sub": "42", "caps": caps}), HS256, SECRET));
     assert_eq!(code, Some(0));
     let lines = "capability   \"chat:*\": subscribe, publish\ncapability   \"x\": nothing\n";
-    assert!(out.contains(lines), "{out}");
+    assert!(out.contains(lines) && !out.contains("note"), "{out}");
+    let caps = json!([{"channels": ["x", "room:1"], "allow": ["sub"]}]);
+    let (code, out, _) = checked(&config, &[], &signed(&json!({"sub": "42", "caps": caps}), HS256, SECRET));
+    assert_eq!(code, Some(0));
+    assert!(out.contains("note         \"room:1\" is in a namespace that is not configured: error 102\n"), "{out}");
 
     let token = signed(&json!({"sub": "42", "channel": "$news"}), HS256, SECRET);
     let (code, out, _) = checked(&config, &["--subscription", "--channel", "$news"], &token);
@@ -317,7 +321,11 @@ fn check_token_says_why_it_is_refused() {
             with("exp", json!("1")),
             "the claim \"exp\" has a wrong type or value: it must be a number of seconds since 1970",
         ),
-        (&[], with("sub", json!(42)), "it must be a text without control characters; a number is none: write \"42\""),
+        (
+            &[],
+            with("sub", json!(42)),
+            "it must be a text of at most 512 bytes without control characters; a number is none: write \"42\"",
+        ),
         (&[], with("jti", json!("x".repeat(513))), "it must be a text of at most 512 bytes"),
         (&[], with("caps", json!([{"channels": ["*"], "allow": ["read"]}])), "allow (a list of sub, pub, prs, hst)"),
         (&[], with("aud", json!("somebody")), "its aud does not name auth.token.audience"),
@@ -358,6 +366,35 @@ fn a_key_that_is_no_good_is_a_bad_configuration() {
         assert_eq!(code, Some(78), "{err}");
         assert!(err.contains("auth.token.public_keys: no-such-file.pem cannot be read"), "{err}");
     }
+}
+
+#[test]
+fn check_config_looks_where_serve_would_stop() {
+    let token = format!("[auth.token]\nhmac_secret = \"{SECRET}\"\nalgorithms = [\"HS256\", \"RS256\"]\n");
+    for (more, why) in [
+        (
+            "jwks_url = \"https://127.0.0.1/jwks.json\"\n",
+            "auth.token.jwks_url: it leads to a private address: set auth.token.jwks_allow_private_addresses = true",
+        ),
+        ("[server.tls]\ncertificate = \"no-such.crt\"\nkey = \"no-such.key\"\n", "server.tls: no-such"),
+    ] {
+        let config = file(&format!("{token}{more}"));
+        for command in ["check-config", "serve"] {
+            let (code, _, err) = outcome(&mut gateway(&[command, "-c", config.path().to_str().unwrap()]));
+            assert_ne!(code, Some(0), "{command}: {err}");
+            assert!(err.contains(why), "{command}: {err}");
+        }
+    }
+}
+
+#[test]
+fn check_token_says_why_a_key_set_cannot_be_had() {
+    let config = "[auth.token]\nalgorithms = [\"RS256\"]\njwks_url = \"https://127.0.0.1:1/jwks.json\"\n\
+                  jwks_allow_private_addresses = true\n";
+    // {"alg":"RS256","kid":"a"}, {} and a signature of nothing.
+    let (code, _, err) = checked(config, &[], "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.AAAA");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("could not be fetched from auth.token.jwks_url: it cannot be reached: "), "{err}");
 }
 
 /// A server that answers one request with the given text and tells its first line.

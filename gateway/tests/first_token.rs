@@ -141,10 +141,26 @@ async fn it_works_as_it_is_written() {
     }
 }
 
-#[test]
-fn its_capabilities_are_what_they_say() {
+#[tokio::test]
+async fn its_capabilities_are_what_they_say() {
     let desk = Desk::new();
-    let (good, said) = desk.checked(&desk.prints(desk.python, "caps.py"));
+    let token = desk.prints(desk.python, "caps.py");
+    let gateway = Gateway::start(file("gateway.toml")).await;
+    let mut socket = Socket::open(gateway.listen).await;
+    assert!(socket.connect(&json!({ "token": token })).await["error"].is_null());
+    let mut ask = async |id: u64, kind: &str, what: Value| {
+        socket.text(json!({ "id": id, kind: what }).to_string()).await;
+        socket.reply(id).await["error"]["code"].as_u64()
+    };
+    let project = || json!({ "channel": "project:7:tasks" });
+    assert_eq!(ask(2, "subscribe", json!({ "channel": "room:lobby" })).await, None);
+    assert_eq!(ask(3, "publish", json!({ "channel": "room:lobby", "data": 1 })).await, None);
+    assert_eq!(ask(4, "subscribe", project()).await, None);
+    assert_eq!(ask(5, "presence", project()).await, None);
+    assert_eq!(ask(6, "history", project()).await, None);
+    assert_eq!(ask(7, "publish", json!({ "channel": "project:7:tasks", "data": 1 })).await, Some(103));
+    assert_eq!(ask(8, "subscribe", json!({ "channel": "room:other" })).await, Some(103));
+    let (good, said) = desk.checked(&token);
     let lines =
         "capability   \"room:lobby\": subscribe, publish\ncapability   \"project:7:*\": subscribe, presence, history\n";
     assert!(good && said.contains(lines), "{said}");

@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 use crate::data::normalise_json;
 use crate::limits::REVOKED_ID_BYTES_MAX;
 
+pub use crate::name::can_be_user;
 pub use capability::{Action, Capability, Matching};
 pub use place::{issuer, user_at};
 
@@ -49,7 +50,7 @@ pub enum ClaimsError {
     #[error("the claim \"{0}\" is missing")]
     Missing(&'static str),
     /// The claim that was configured to name the user is no text, or not where it should be.
-    #[error("the claim that user_id_claim names is not a text")]
+    #[error("the claim that user_id_claim names is not a text, or no user's id")]
     User,
     /// A connection token with a `channel`: somebody mixed up the two kinds.
     #[error("a connection token must not have a claim \"channel\"")]
@@ -309,18 +310,13 @@ fn claim<'a, T: Deserialize<'a>>(name: &'static str, raw: Option<&'a RawValue>) 
     raw.map(|raw| serde_json::from_str(raw.get()).map_err(|_| ClaimsError::Claim(name))).transpose()
 }
 
-/// A user's id goes into channel names and logs: it may be anything that can be written on a line.
 fn user(id: String) -> Result<String, ClaimsError> {
-    if has_control_characters(&id) { Err(ClaimsError::Claim("sub")) } else { Ok(id) }
+    if can_be_user(&id) { Ok(id) } else { Err(ClaimsError::Claim("sub")) }
 }
 
 /// A token's own id: what is longer could not be revoked.
 fn id(id: String) -> Result<String, ClaimsError> {
     if id.len() > REVOKED_ID_BYTES_MAX { Err(ClaimsError::Claim("jti")) } else { Ok(id) }
-}
-
-fn has_control_characters(id: &str) -> bool {
-    id.chars().any(char::is_control)
 }
 
 /// Reads a payload that comes as JSON or, with the `b64` name, as JSON in base64. Base64 wins unless

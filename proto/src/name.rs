@@ -13,7 +13,7 @@
 //! `dialog#1,2` and `dialog#2,1` are two channels. `{}` are allowed; who builds Redis keys escapes them
 //! ([`crate::keys`]).
 
-use crate::limits::{CHANNEL_NAME_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
+use crate::limits::{CHANNEL_NAME_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, REVOKED_ID_BYTES_MAX};
 
 /// What is wrong with a name. The fault of whoever sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +89,13 @@ pub fn users(name: &str) -> Option<impl Iterator<Item = &str>> {
 #[must_use]
 pub fn is_namespace(name: &str) -> bool {
     name.len() >= 2 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Whether this can be a user's id. It goes into channel names and logs, so it must be something that can be written on
+/// a line; and one that is longer than [`REVOKED_ID_BYTES_MAX`] could not be kept out.
+#[must_use]
+pub fn can_be_user(id: &str) -> bool {
+    id.len() <= REVOKED_ID_BYTES_MAX && !id.chars().any(char::is_control)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use fanfare_proto::limits::{CLOSE_REASON_BYTES_MAX, EPOCH_BYTES_MAX, ORDER_BYTES
 
 use super::request::{Disconnect, Refresh, Subscribe, Unsubscribe, Who};
 use super::{Api, ApiError, payload};
-use crate::model::Close;
 use crate::model::command::Since;
+use crate::model::{Close, ConnectionId, SessionId};
 
 impl Api {
     pub(super) async fn subscribe(&self, subscribe: Subscribe) -> Result<(), ApiError> {
@@ -70,6 +70,13 @@ impl Api {
 fn target(who: Who) -> Result<Target, ApiError> {
     if who.user.is_empty() {
         return Err(ApiError::bad("user: cannot be empty"));
+    }
+    // No node would know what to do with it.
+    if !who.client.is_empty() && ConnectionId::parse(&who.client).is_none() {
+        return Err(ApiError::bad("client: is no connection's id"));
+    }
+    if !who.session.is_empty() && SessionId::parse(&who.session).is_none() {
+        return Err(ApiError::bad("session: is no session's id"));
     }
     Ok(Target { user: who.user, client: who.client, session: who.session })
 }

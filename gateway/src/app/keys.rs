@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::auth::jwks::{Jwks, JwksConfig};
+use crate::auth::jwks::{Jwks, JwksConfig, JwksError};
 use crate::auth::{Auth, KeyProblem, KeySource};
 use crate::config::section::{AuthConfig, auth};
 use crate::model::time::{Clock, SystemClock};
+use crate::outbound::CallError;
 use crate::task::Tasks;
 use crate::telemetry::Metrics;
 
@@ -20,9 +21,18 @@ pub(super) fn auth(
         let problem = |key: &str, text: String| KeyProblem { path: format!("{path}.{key}"), text };
         let config = treated(written).map_err(|text| problem("jwks_ca_file", text))?;
         let source = Jwks::start(config, tasks, Arc::clone(clock), Arc::clone(metrics));
-        let source: Arc<dyn KeySource> = source.map_err(|error| problem("jwks_url", error.to_string()))?;
+        let source: Arc<dyn KeySource> = source.map_err(|error| problem("jwks_url", explained(path, &error)))?;
         Ok(source)
     })
+}
+
+fn explained(path: &str, error: &JwksError) -> String {
+    match error {
+        JwksError::Refused(CallError::Address) => {
+            format!("{error}: set {path}.jwks_allow_private_addresses = true, if that is meant")
+        }
+        error => error.to_string(),
+    }
 }
 
 /// How the key set is treated: as most are, but for what was written.

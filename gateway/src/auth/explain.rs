@@ -106,7 +106,8 @@ impl Auth {
                 format!("no key is configured: set {section}.hmac_secret, {section}.public_keys or {section}.jwks_url")
             }
             TokenError::Unavailable => {
-                format!("its key could not be fetched from {section}.jwks_url: see whether that answers")
+                let trouble = issuer.trouble().unwrap_or_else(|| "see whether that answers".to_owned());
+                format!("its key could not be fetched from {section}.jwks_url: {trouble}")
             }
             TokenError::Invalid(refusal) => because(refusal, issuer, token, jwt.ok().as_ref()),
         }
@@ -159,7 +160,7 @@ fn untimely(claims: &Registered, now_unix_s: i64) -> String {
 /// What a claim must be that is not.
 fn shape(claim: &str) -> &'static str {
     match claim {
-        "sub" => "a text without control characters; a number is none: write \"42\"",
+        "sub" => "a text of at most 512 bytes without control characters; a number is none: write \"42\"",
         "exp" | "nbf" | "iat" | "expire_at" => "a number of seconds since 1970; a text or milliseconds are not",
         "jti" => "a text of at most 512 bytes",
         "aud" => "a text or a list of texts",

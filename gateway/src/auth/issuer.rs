@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fanfare_proto::claims::{ClaimsError, Registered, user_at};
+use fanfare_proto::claims::{ClaimsError, Registered, can_be_user, user_at};
 
 use super::jwt::Jwt;
 use super::key::{Header, Key, KeyError, KeySource};
@@ -84,6 +84,11 @@ impl Issuer {
         self.secrets.current.is_some() || !self.sources.is_empty()
     }
 
+    /// What keeps its key sets from being had, in words; none if nothing does.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.sources.iter().find_map(|source| source.trouble())
+    }
+
     /// Checks that a key of this issuer has signed the token. Nothing in its payload was looked at.
     pub(super) async fn verify(&self, token: &Jwt<'_>, now_unix_s: i64) -> Result<(), TokenError> {
         let algorithm = Algorithm::named(&token.algorithm).filter(|algorithm| self.algorithms.contains(algorithm));
@@ -125,10 +130,13 @@ impl Issuer {
     pub(super) fn user(&self, registered: &Registered, payload: &[u8]) -> Result<UserId, ClaimsError> {
         let named = if self.user.is_sub() { None } else { user_at(payload, self.user.names())? };
         let own = if self.user.is_sub() { registered.sub.as_str() } else { named.as_deref().unwrap_or_default() };
-        Ok(match &self.user_prefix {
-            Some(prefix) if !own.is_empty() => UserId::new(&format!("{prefix}{own}")),
-            _ => UserId::new(own),
-        })
+        match &self.user_prefix {
+            Some(prefix) if !own.is_empty() => {
+                let id = format!("{prefix}{own}");
+                if can_be_user(&id) { Ok(UserId::new(&id)) } else { Err(ClaimsError::User) }
+            }
+            _ => Ok(UserId::new(own)),
+        }
     }
 
     /// When what a token opens ends, in seconds since 1970; none for never. `expire_at` wins over `exp`.

@@ -63,6 +63,11 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// See [`KeyError`].
     fn key<'a>(&'a self, header: &'a Header) -> BoxFuture<'a, Result<Key, KeyError>>;
+
+    /// Why keys cannot be fetched, in words for the operator; none if they can, or need not be.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Why there is no key.

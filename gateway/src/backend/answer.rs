@@ -87,13 +87,18 @@ pub(super) fn identity(result: hook::ConnectResult, wire: WireKey) -> Result<Ide
         Ok((channel, Sub { info, data: data(&options.data, &options.b64data, wire)? }))
     });
     Ok(Identity {
-        user: UserId::new(&result.user),
+        user: user(&result.user)?,
         info: info(&result.info, &result.b64info)?,
         expires_at: moment(result.expire_at)?,
         data: data(&result.data, &result.b64data, wire)?,
         subs: subs.collect::<Result<_, Unusable>>()?,
         meta: one_line(result.meta).ok_or("meta is no JSON")?,
     })
+}
+
+fn user(id: &str) -> Result<UserId, Unusable> {
+    let good = name::can_be_user(id).then(|| UserId::new(id));
+    good.ok_or("its user is no id: at most 512 bytes, without control characters")
 }
 
 pub(super) fn renewed(result: Option<hook::RefreshResult>) -> Result<Renewed, Unusable> {

@@ -1,13 +1,16 @@
 //! What a hook's target is spared, and what those are spared who would wait for it in vain.
 //!
 //! - **Places:** so many calls are under way at once (`concurrency_max`). As many again wait for a place, within
-//!   their own deadline; who comes then is refused at once. `fanfare_hook_waiting` is the depth,
+//!   their own deadline; who comes then is refused at once. Half of `concurrency_max` is the most that one
+//!   user has, under way and waiting together; who is nobody yet is not counted, because behind one address there may
+//!   be everybody. `fanfare_hook_waiting` is the depth,
 //!   `fanfare_hook_calls_total{outcome="full"}` the refusals.
 //! - **Circuit:** after `breaker_failures` calls in a row that nobody answered it opens: calls fail at once. After
 //!   `breaker_pause` one call goes through as a probe; its answer closes the circuit, its failure opens it anew.
 //!   Calls that may have failed by what they asked count once for each [`Culprit`]: one client with requests that a
 //!   backend chokes on must not take it away from all others.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,6 +28,8 @@ pub(super) struct Breaker {
     places: Semaphore,
     waiting: AtomicUsize,
     waiting_max: usize,
+    shares: Mutex<HashMap<Culprit, usize>>,
+    share_max: usize,
     failures_max: usize,
     pause: Duration,
     circuit: Mutex<Circuit>,
@@ -70,6 +75,7 @@ pub(super) struct Pass<'a> {
     probe: bool,
     told: bool,
     _place: SemaphorePermit<'a>,
+    _share: Share<'a>,
 }
 
 /// What a call did to the circuit, for the log.
@@ -86,6 +92,8 @@ impl Breaker {
             places: Semaphore::new(limits.concurrency_max.min(Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
             waiting_max: limits.concurrency_max,
+            shares: Mutex::default(),
+            share_max: limits.concurrency_max.div_ceil(2),
             failures_max: limits.failures_max,
             pause: limits.pause,
             circuit: Mutex::new(Circuit::Closed(Row::default())),
@@ -95,18 +103,19 @@ impl Breaker {
         }
     }
 
-    /// Waits for a place. The deadline is the caller's.
-    pub(super) async fn enter(&self) -> Result<Pass<'_>, Failure> {
+    /// Waits for a place, for a call about this one. The deadline is the caller's.
+    pub(super) async fn enter(&self, about: Culprit) -> Result<Pass<'_>, Failure> {
         // Looked at before waiting, so that nobody waits for a target that is left alone, and after.
         if matches!(*self.circuit.lock(), Circuit::Open(until) if self.clock.now() < until) {
             return Err(Failure::Open);
         }
+        let share = Share::take(self, about).ok_or(Failure::Full)?;
         let place = match self.places.try_acquire() {
             Ok(place) => place,
             Err(_) => self.wait().await?,
         };
         let probe = self.admit()?;
-        Ok(Pass { breaker: self, probe, told: false, _place: place })
+        Ok(Pass { breaker: self, probe, told: false, _place: place, _share: share })
     }
 
     async fn wait(&self) -> Result<SemaphorePermit<'_>, Failure> {
@@ -200,6 +209,39 @@ impl Drop for Pass<'_> {
     }
 }
 
+/// One of somebody's calls, for as long as it lasts.
+#[derive(Debug)]
+struct Share<'a> {
+    breaker: &'a Breaker,
+    whose: Culprit,
+}
+
+impl<'a> Share<'a> {
+    /// None if they have their share already.
+    fn take(breaker: &'a Breaker, whose: Culprit) -> Option<Self> {
+        let most = if matches!(whose, Culprit::User(_)) { breaker.share_max } else { usize::MAX };
+        let mut shares = breaker.shares.lock();
+        let held = shares.entry(whose.clone()).or_insert(0);
+        if *held >= most {
+            return None;
+        }
+        *held += 1;
+        Some(Self { breaker, whose })
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let mut shares = self.breaker.shares.lock();
+        if let Some(held) = shares.get_mut(&self.whose) {
+            *held -= 1;
+            if *held == 0 {
+                shares.remove(&self.whose);
+            }
+        }
+    }
+}
+
 /// Counts somebody who waits for as long as they do.
 struct Waiter<'a>(&'a Breaker);
 
@@ -235,45 +277,56 @@ mod tests {
         (Breaker::new(limits, clock.clone(), Gauge::default(), Gauge::default()), clock)
     }
 
+    /// Each time somebody else.
+    async fn enter(breaker: &Breaker) -> Result<Pass<'_>, Failure> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        breaker.enter(user(&number.to_string())).await
+    }
+
+    fn user(id: &str) -> Culprit {
+        Culprit::User(UserId::new(id))
+    }
+
     async fn fail(breaker: &Breaker) -> Turn {
-        breaker.enter().await.unwrap().failed(None)
+        enter(breaker).await.unwrap().failed(None)
     }
 
     async fn refused(breaker: &Breaker) -> bool {
-        breaker.enter().await.is_err_and(|failure| failure == Failure::Open)
+        enter(breaker).await.is_err_and(|failure| failure == Failure::Open)
     }
 
     #[tokio::test]
     async fn it_opens_after_failures_in_a_row_and_heals_by_a_probe() {
         let (breaker, clock) = breaker(8);
         assert_eq!(fail(&breaker).await, Turn::Stays);
-        assert_eq!(breaker.enter().await.unwrap().answered(), Turn::Stays, "an answer begins the row anew");
+        assert_eq!(enter(&breaker).await.unwrap().answered(), Turn::Stays, "an answer begins the row anew");
         assert_eq!(fail(&breaker).await, Turn::Stays);
         assert_eq!(fail(&breaker).await, Turn::Opened);
         assert!(refused(&breaker).await);
         assert_eq!(breaker.open.get(), 1);
         clock.advance(PAUSE);
-        let probe = breaker.enter().await.unwrap();
+        let probe = enter(&breaker).await.unwrap();
         assert!(refused(&breaker).await, "one probe at a time");
         assert_eq!(probe.failed(None), Turn::Stays);
         assert!(refused(&breaker).await);
         clock.advance(PAUSE);
-        assert_eq!(breaker.enter().await.unwrap().answered(), Turn::Closed);
-        assert_eq!(breaker.enter().await.unwrap().answered(), Turn::Stays);
+        assert_eq!(enter(&breaker).await.unwrap().answered(), Turn::Closed);
+        assert_eq!(enter(&breaker).await.unwrap().answered(), Turn::Stays);
         assert_eq!(breaker.open.get(), 0);
     }
 
     #[tokio::test]
     async fn what_may_be_one_clients_doing_counts_once() {
         let (breaker, clock) = breaker(8);
-        let suspect = |user: &str| Some(Culprit::User(UserId::new(user)));
+        let suspect = |id: &str| Some(user(id));
         for _ in 0..9 {
-            assert_eq!(breaker.enter().await.unwrap().failed(suspect("1")), Turn::Stays);
+            assert_eq!(enter(&breaker).await.unwrap().failed(suspect("1")), Turn::Stays);
         }
-        assert_eq!(breaker.enter().await.unwrap().failed(suspect("2")), Turn::Opened);
+        assert_eq!(enter(&breaker).await.unwrap().failed(suspect("2")), Turn::Opened);
         // The probe needs no second opinion.
         clock.advance(PAUSE);
-        assert_eq!(breaker.enter().await.unwrap().failed(suspect("2")), Turn::Stays);
+        assert_eq!(enter(&breaker).await.unwrap().failed(suspect("2")), Turn::Stays);
         assert!(refused(&breaker).await);
     }
 
@@ -283,14 +336,14 @@ mod tests {
         fail(&breaker).await;
         fail(&breaker).await;
         clock.advance(PAUSE);
-        drop(breaker.enter().await.unwrap());
-        assert_eq!(breaker.enter().await.unwrap().answered(), Turn::Closed);
+        drop(enter(&breaker).await.unwrap());
+        assert_eq!(enter(&breaker).await.unwrap().answered(), Turn::Closed);
     }
 
     #[tokio::test]
     async fn a_late_answer_does_not_close_it() {
         let (breaker, _clock) = breaker(8);
-        let late = breaker.enter().await.unwrap();
+        let late = enter(&breaker).await.unwrap();
         fail(&breaker).await;
         fail(&breaker).await;
         assert_eq!(late.answered(), Turn::Stays);
@@ -300,13 +353,29 @@ mod tests {
     #[tokio::test]
     async fn places_are_waited_for_and_the_line_has_an_end() {
         let (breaker, _clock) = breaker(1);
-        let first = breaker.enter().await.unwrap();
-        let mut second = Box::pin(breaker.enter());
+        let first = enter(&breaker).await.unwrap();
+        let mut second = Box::pin(enter(&breaker));
         assert!(futures_util::poll!(&mut second).is_pending());
         assert_eq!(breaker.depth.get(), 1);
-        assert_eq!(breaker.enter().await.unwrap_err(), Failure::Full);
+        assert_eq!(enter(&breaker).await.unwrap_err(), Failure::Full);
         first.answered();
         second.await.unwrap().answered();
         assert_eq!(breaker.depth.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_has_more_than_half_of_the_places() {
+        let (breaker, _clock) = breaker(4);
+        let mut mine = vec![breaker.enter(user("1")).await.unwrap(), breaker.enter(user("1")).await.unwrap()];
+        assert_eq!(breaker.enter(user("1")).await.unwrap_err(), Failure::Full);
+        let _theirs = (breaker.enter(user("2")).await.unwrap(), breaker.enter(user("2")).await.unwrap());
+        mine.pop();
+        mine.push(breaker.enter(user("1")).await.unwrap());
+        mine.clear();
+        let nobody = || breaker.enter(Culprit::Address(None));
+        let first = (nobody().await.unwrap(), nobody().await.unwrap());
+        assert!(futures_util::poll!(Box::pin(nobody())).is_pending(), "it waits for a place");
+        drop(first);
+        assert_eq!(breaker.shares.lock().len(), 1, "who has none is forgotten");
     }
 }

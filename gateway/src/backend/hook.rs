@@ -18,11 +18,13 @@ use super::headers::Passing;
 use super::http::Http;
 use super::{Amendment, Backend, BoxFuture, Caller, Hello, HookError, Identity, Permit};
 use crate::config::section::{StatusMeaning, StatusRule};
+use crate::model::time::Clock;
 use crate::model::wire::WireKey;
 use crate::model::{ChannelName, Renewed};
 use crate::outbound::HeaderMap;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::HookLabel;
+use crate::telemetry::sparing::Sparing;
 
 /// The only transport so far.
 const TRANSPORT: &str = "websocket";
@@ -40,6 +42,9 @@ pub(super) struct Hook {
     pub(super) with_meta: bool,
     pub(super) statuses: Vec<StatusRule>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// For failures: clients can bring about as many as they like.
+    pub(super) sparing: Sparing,
 }
 
 /// How the backend is reached.
@@ -93,7 +98,7 @@ impl Hook {
         let mut deadline = pin!(tokio::time::sleep(self.timeout));
         let pass = tokio::select! {
             biased;
-            pass = self.breaker.enter() => pass?,
+            pass = self.breaker.enter(caller.culprit()) => pass?,
             () = &mut deadline => return Err(Failure::Full),
         };
         let answer = tokio::select! {
@@ -146,7 +151,10 @@ impl Hook {
         match failure {
             // Said once, when it opened.
             Failure::Open => tracing::debug!(hook, kind, %failure, "a hook has no answer"),
-            _ => tracing::warn!(hook, kind, %failure, "a hook has no answer"),
+            _ => match self.sparing.turn(self.clock.now()) {
+                Some(others) => tracing::warn!(hook, kind, %failure, others, "a hook has no answer"),
+                None => tracing::debug!(hook, kind, %failure, "a hook has no answer"),
+            },
         }
         HookError::Failed
     }

@@ -14,6 +14,7 @@ use crate::model::time::Clock;
 use crate::outbound::{Addresses, Manner, Outbound, Url};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::HookNameLabel;
+use crate::telemetry::sparing::Sparing;
 
 /// The hooks of one node.
 #[derive(Debug, Default)]
@@ -120,6 +121,8 @@ fn hook(name: &str, config: &HookConfig, clock: &Arc<dyn Clock>, metrics: &Arc<M
         with_meta: config.include_connection_meta,
         statuses: config.status_to_code.clone(),
         metrics: Arc::clone(metrics),
+        clock: Arc::clone(clock),
+        sparing: Sparing::default(),
     })
 }
 

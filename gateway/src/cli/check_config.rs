@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::{ConfigFile, Failure, check_keys, complain, say};
 use crate::config::{Purpose, load};
+use crate::server::tls::Certificates;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -24,6 +25,9 @@ impl CheckConfig {
             complain(&format!("warning: {warning}"));
         }
         check_keys(&loaded.config.auth)?;
+        if let Some(tls) = &loaded.config.server.tls {
+            Certificates::load(tls).map_err(|problem| Failure::Config(format!("server.tls: {problem}")))?;
+        }
         say("ok")
     }
 }

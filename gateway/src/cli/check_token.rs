@@ -10,6 +10,8 @@ use crate::auth::{Auth, ConnectionToken, SubscriptionToken};
 use crate::channel::Rules;
 use crate::cli::{ConfigFile, Failure, check_keys, look_up, say};
 use crate::config::Config;
+use crate::model::ChannelName;
+use crate::model::capability::Pattern;
 use crate::model::time::{Clock, SystemClock};
 
 /// Longer than any token; what is read of the standard input.
@@ -18,7 +20,7 @@ const INPUT_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints what the token says and what it opens, or why it is refused. Ends with 0 if it is good, with 1 if
-it is refused. Prints neither secrets nor keys. Whoever can see the token can use it: mind your shell's
+it is refused. Whether it was revoked, or its user blocked, is not looked at. Prints neither secrets nor keys. Whoever can see the token can use it: mind your shell's
 history, and give - to read it from the standard input.
 
 Examples:
@@ -54,7 +56,9 @@ impl CheckToken {
                 let objection = verdict.ok().and_then(|token| self.other_subscription(&token));
                 refusing(explanation, objection)
             } else {
-                let (explanation, verdict) = auth.explain_connection(&token, now).await;
+                let (mut explanation, verdict) = auth.explain_connection(&token, now).await;
+                let idle = verdict.as_ref().map(|token| Self::idle_capabilities(&config, token));
+                explanation.steps.extend(idle.into_iter().flatten());
                 let objection = verdict.ok().and_then(|token| self.other_connection(&config, &token));
                 refusing(explanation, objection)
             }
@@ -64,7 +68,7 @@ impl CheckToken {
             say(&format!("{step:<12} {text}"))?;
         }
         match refused {
-            None => say("good"),
+            None => say("good, unless it was revoked or its user is blocked: that is not looked at here"),
             Some(why) => Err(Failure::Other(anyhow!("the token is refused: {why}"))),
         }
     }
@@ -85,6 +89,18 @@ impl CheckToken {
         }
         let (named, limit) = (token.subs.len(), config.client.channel_limit);
         (named > limit).then(|| format!("it names {named} channels, and client.channel_limit is {limit} (3505)"))
+    }
+
+    /// Capabilities that are worth nothing here. They make no token bad.
+    fn idle_capabilities(config: &Config, token: &ConnectionToken) -> Vec<(&'static str, String)> {
+        let rules = Rules::new(&config.channel);
+        let is_idle = |pattern: &&Pattern| match pattern {
+            Pattern::Exact(name) => ChannelName::parse(name).is_ok_and(|channel| rules.options(&channel).is_none()),
+            Pattern::Wildcard(_) => false,
+        };
+        let entries = token.caps.iter().flat_map(|caps| caps.iter());
+        let idle = entries.flat_map(|entry| entry.channels.iter()).filter(is_idle);
+        idle.map(|pattern| ("note", format!("{pattern} is in a namespace that is not configured: error 102"))).collect()
     }
 
     /// What a subscription would say.

@@ -173,9 +173,11 @@ fn look_up(file: &ConfigFile) -> Result<Loaded, Problems> {
     load(&file.sources(Purpose::LookUp))
 }
 
-/// Reads the files with keys, which are no part of the configuration's text and can be as wrong.
+/// Reads the files with keys, and looks whether key sets may be fetched from where they are: no part of the
+/// configuration's text, and can be as wrong.
 fn check_keys(auth: &AuthConfig) -> Result<(), Failure> {
-    Auth::new(auth).map(|_| ()).map_err(|problem| Failure::Config(problem.to_string()))
+    // One that nobody waits for is given up before it has begun.
+    crate::app::with_keys(auth, async |_: &Auth| ()).map_err(|problem| Failure::Config(format!("{problem:#}")))
 }
 
 /// Variables whose names are not text cannot be ours.

@@ -52,6 +52,7 @@ pub(crate) fn check(
     let auth = checker.auth(raw.token, raw.subscription_token, raw.issuers, &raw.client);
     let mut channel = checker.channel(&raw.channel_default, raw.namespaces);
     let hook = checker.hooks(raw.hook_use, raw.hooks, &mut channel);
+    checker.cookies_of_hooks(&hook, &raw.client.allowed_origins);
     Config {
         server: checker.server(raw.server, raw.tls),
         webhook: checker.webhook(raw.webhook, &channel),

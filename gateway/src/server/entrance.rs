@@ -90,6 +90,17 @@ impl Entrance {
         }
     }
 
+    /// A connection of requests has ended badly.
+    pub(super) fn note(&self, error: &hyper::Error) {
+        if error.is_timeout() {
+            self.count("head_timeout");
+        } else if error.is_parse_too_large() {
+            self.count("head_too_large");
+        } else if error.is_parse() {
+            self.count("head");
+        }
+    }
+
     fn count(&self, reason: &'static str) {
         self.metrics.refused_connections.get_or_create(&ReasonLabel { reason }).inc();
     }

@@ -173,7 +173,10 @@ async fn serve_http(
     };
     match served {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, %peer, "a connection ended badly"),
+        Ok(Err(error)) => {
+            gate.entrance.note(&error);
+            tracing::debug!(%error, %peer, "a connection ended badly");
+        }
         Err(_) => tracing::debug!(%peer, "a connection had to end and did not: dropped"),
     }
 }

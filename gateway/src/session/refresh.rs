@@ -31,7 +31,15 @@ impl Session {
         let fingerprint = self.shared.node.fingerprint(&token.jti, token.issued_at);
         // Set first: a revocation from now on finds the new token.
         mark.set(fingerprint);
-        self.admit(&token.user, fingerprint).inspect_err(|_| mark.set(before))?;
+        if let Err(refusal) = self.admit(&token.user, fingerprint) {
+            mark.set(before);
+            // A revocation of the one before may have looked while the other one stood here.
+            return match self.admit(&token.user, before) {
+                Ok(()) => Err(refusal),
+                Err(Refusal::Error(ErrorCode::TokenExpired)) => Err(CloseCode::InvalidToken.into()),
+                Err(worse) => Err(worse),
+            };
+        }
         let live = self.live()?;
         // Expiry does not count in an insecure gateway, as on connect.
         live.expires_at = token.expires_at.filter(|_| !insecure);

@@ -96,7 +96,7 @@ metrics! {
         "Commands whose rate was counted on this node alone, because Redis did not answer";
     /// By reason: `proxy_header` (none came, or a bad one), `untrusted_proxy` (it came from elsewhere),
     /// `tls` (the handshake failed), `tls_timeout` (it took too long).
-    refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before their first request";
+    refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before a request";
     /// By outcome: `ok`, `error` (the one before stays).
     certificate_reloads: Family<OutcomeLabel, Counter> = family, "Times that the certificate was read again";
     /// By hook, by kind (`connect`, `refresh`, `subscribe`, `sub_refresh`, `publish`, `rpc`), and by outcome: `ok`,

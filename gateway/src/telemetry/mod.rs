@@ -2,6 +2,7 @@
 
 pub mod metrics;
 pub mod propagate;
+pub mod sparing;
 pub mod tracing;
 
 pub use self::metrics::Metrics;

@@ -79,6 +79,8 @@ fn refused() -> Vec<Row> {
         ("unsubscribe without user", "unsubscribe", r#"{"channel":"news","client":"c"}"#, 107),
         ("unsubscribe from nothing", "unsubscribe", r#"{"user":"42"}"#, 107),
         ("disconnect without user", "disconnect", r#"{"client":"c"}"#, 107),
+        ("disconnect of what is no connection", "disconnect", r#"{"user":"42","client":"c"}"#, 107),
+        ("refresh of what is no session", "refresh", r#"{"user":"42","session":"s"}"#, 107),
         ("disconnect by label", "disconnect", r#"{"user":"42","label_filter":{"k":"v"}}"#, 108),
         ("disconnect everybody", "disconnect", r#"{"all_users":true}"#, 108),
         ("close code of HTTP", "disconnect", r#"{"user":"42","disconnect":{"code":403,"reason":"no"}}"#, 107),

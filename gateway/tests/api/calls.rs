@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::Request;
-use fanfare_gateway::model::ConnectionId;
+use fanfare_gateway::model::{ConnectionId, SessionId};
 use fanfare_gateway::telemetry::metrics::{Road, RoadLabel};
 use fanfare_proto::envelope::Order;
 use serde_json::{Value, json};
@@ -121,10 +121,11 @@ async fn a_broadcast_of_bytes_reaches_the_channels_that_take_them() {
 #[tokio::test]
 async fn orders_reach_the_bus_with_all_their_fields() {
     let house = House::new();
-    let subscribe = json!({"channel": "chat:1", "user": "42", "client": "c", "session": "s", "expire_at": 2_000_000_000,
+    let (c, s) = (ConnectionId::random().to_string(), SessionId::random().to_string());
+    let subscribe = json!({"channel": "chat:1", "user": "42", "client": c, "session": s, "expire_at": 2_000_000_000,
         "info": {"i": 1}, "b64data": "eyJhIjoxfQ=="});
-    let unsubscribe = json!({"channel": "chat:1", "user": "42", "client": "c", "session": null});
-    let disconnect = json!({"user": "42", "session": "s", "whitelist": ["c1", "c2"],
+    let unsubscribe = json!({"channel": "chat:1", "user": "42", "client": c, "session": null});
+    let disconnect = json!({"user": "42", "session": s, "whitelist": ["c1", "c2"],
         "disconnect": {"code": 4001, "reason": "banned"}});
     let refresh = json!({"user": "42", "expired": true, "expire_at": 7});
     let orders =
@@ -134,7 +135,8 @@ async fn orders_reach_the_bus_with_all_their_fields() {
     }
 
     let orders = house.book.orders.lock();
-    let [Order::Subscribe(s), Order::Unsubscribe(u), Order::Disconnect(d), Order::Refresh(r)] = orders.as_slice()
+    let [Order::Subscribe(subscribe), Order::Unsubscribe(u), Order::Disconnect(d), Order::Refresh(r)] =
+        orders.as_slice()
     else {
         panic!("{orders:?}")
     };
@@ -142,12 +144,12 @@ async fn orders_reach_the_bus_with_all_their_fields() {
         let target = target.clone().expect("an order without a target would be about everybody");
         (target.user, target.client, target.session)
     };
-    assert_eq!(who(&s.target), ("42".into(), "c".into(), "s".into()));
-    assert_eq!((s.channel.as_str(), s.expire_at), ("chat:1", 2_000_000_000));
-    assert_eq!((&s.info[..], &s.data[..]), (&br#"{"i":1}"#[..], &br#"{"a":1}"#[..]));
-    assert_eq!(who(&u.target), ("42".into(), "c".into(), String::new()));
+    assert_eq!(who(&subscribe.target), ("42".into(), c.clone(), s.clone()));
+    assert_eq!((subscribe.channel.as_str(), subscribe.expire_at), ("chat:1", 2_000_000_000));
+    assert_eq!((&subscribe.info[..], &subscribe.data[..]), (&br#"{"i":1}"#[..], &br#"{"a":1}"#[..]));
+    assert_eq!(who(&u.target), ("42".into(), c, String::new()));
     assert_eq!(u.channel, "chat:1");
-    assert_eq!(who(&d.target), ("42".into(), String::new(), "s".into()));
+    assert_eq!(who(&d.target), ("42".into(), String::new(), s));
     assert_eq!(
         (d.code, d.reason.as_str(), d.whitelist.as_slice()),
         (4001, "banned", &["c1".to_owned(), "c2".to_owned()][..])

@@ -102,7 +102,13 @@ async fn not_http() {
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is TLS, more or less\r\n\r\n").await.unwrap();
     let head = response_head(&mut stream).await;
     assert!(head.is_empty() || status(&head) == 400, "{head}");
+    refused(&room, "head").await;
     room.close().await;
+}
+
+/// It is counted.
+async fn refused(room: &Room, reason: &str) {
+    room.gateway.counts("fanfare_refused_connections_total", &format!("reason=\"{reason}\""), 1.0).await;
 }
 
 #[tokio::test]
@@ -126,6 +132,7 @@ async fn slow_headers() {
     }
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.is_empty() || status(&answer) == 408, "{answer}");
+    refused(&room, "head_timeout").await;
     room.close().await;
 }
 
@@ -167,5 +174,6 @@ async fn header_of_one_mib() {
     let _ = stream.write_all(head.as_bytes()).await;
     let head = response_head(&mut stream).await;
     assert!(head.is_empty() || status(&head) == 431, "{head}");
+    refused(&room, "head_too_large").await;
     room.close().await;
 }

@@ -47,6 +47,20 @@ async fn the_application_says_who_it_is_and_what_they_have() {
 }
 
 #[tokio::test]
+async fn an_answer_cannot_name_what_is_no_users_id() {
+    let backend = Backend::start();
+    let gateway = gateway(&backend.http(), "").await;
+    for user in ["a\nb", "\u{1b}[31m", "\u{0}", &"x".repeat(513)] {
+        let plan = json!({ "answer": { "result": { "user": user } } });
+        let (_socket, reply) = connect(&gateway, json!({ "plan": plan })).await;
+        assert_eq!(reply["error"]["code"], 100, "{user:?}: {reply}");
+    }
+    let plan = json!({ "answer": { "result": { "user": "x".repeat(512) } } });
+    let (_socket, reply) = connect(&gateway, json!({ "plan": plan })).await;
+    assert!(reply["error"].is_null(), "{reply}");
+}
+
+#[tokio::test]
 async fn who_shows_a_token_is_not_asked_about() {
     let backend = Backend::start();
     let gateway = gateway(&backend.http(), "").await;

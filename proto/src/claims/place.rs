@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::ClaimsError;
+use super::{ClaimsError, can_be_user};
 
 /// Who made the token (`iss`), read before its signature is checked: good for choosing a key and nothing
 /// else.
@@ -20,11 +20,11 @@ pub fn issuer(payload: &[u8]) -> Result<Option<String>, ClaimsError> {
 /// The user's id at a path of names, from the outside in; none if it, or an object on the way, is missing.
 ///
 /// # Errors
-/// [`ClaimsError::User`] if there is something else than objects on the way and a text at the end, or
-/// if one of the names comes twice.
+/// [`ClaimsError::User`] if there is something else than objects on the way and a text that can be an id at the
+/// end, or if one of the names comes twice.
 pub fn user_at(payload: &[u8], path: &[String]) -> Result<Option<String>, ClaimsError> {
     let user = text_at(payload, path, ClaimsError::User)?;
-    if user.as_deref().is_some_and(super::has_control_characters) { Err(ClaimsError::User) } else { Ok(user) }
+    if user.as_deref().is_none_or(can_be_user) { Ok(user) } else { Err(ClaimsError::User) }
 }
 
 fn text_at(payload: &[u8], path: &[impl AsRef<str>], wrong: ClaimsError) -> Result<Option<String>, ClaimsError> {

@@ -114,6 +114,8 @@ pub struct Jwks {
     wanted: Notify,
     /// Changes when a fetch has ended.
     ended: watch::Sender<()>,
+    /// Why the last fetch has failed; none if it has not.
+    trouble: Mutex<Option<String>>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -146,8 +148,8 @@ impl Jwks {
         };
         outbound.check(&url)?;
         let cache = Mutex::new(Cache::new(config.cool_down, config.stale_max));
-        let (wanted, ended) = (Notify::new(), watch::Sender::new(()));
-        let jwks = Arc::new(Self { url, config, outbound, cache, wanted, ended, clock, metrics });
+        let (wanted, ended, trouble) = (Notify::new(), watch::Sender::new(()), Mutex::default());
+        let jwks = Arc::new(Self { url, config, outbound, cache, wanted, ended, trouble, clock, metrics });
         // Before anybody can look: whoever comes first waits for this fetch and does not ask for another.
         jwks.cache.lock().begin();
         tasks.spawn("jwks", Arc::clone(&jwks).keep(tasks.stop()));
@@ -176,6 +178,7 @@ impl Jwks {
         let fetched = fetch::fetch(&self.outbound, &self.url).await;
         let outcome = fetched.as_ref().map_or_else(FetchError::outcome, |_| "ok");
         self.metrics.jwks_fetches.get_or_create(&OutcomeLabel { outcome }).inc();
+        *self.trouble.lock() = fetched.as_ref().err().map(ToString::to_string);
         let now = self.clock.now();
         let wait = match fetched {
             Ok(Fetched { keys, skipped, max_age }) => {
@@ -223,6 +226,10 @@ impl KeySource for Jwks {
             self.cache.lock().found(header, self.clock.now())
         }
         .boxed()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 }
 

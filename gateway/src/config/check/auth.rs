@@ -133,10 +133,37 @@ impl Checker<'_> {
         }
         for (index, issuer) in plain {
             let text = format!(
-                "is not set, so its user \"42\" is the same as that of other issuers: set \"{}:\", say, if they are not",
+                "is not set, so its user \"42\" is the same as that of other issuers: set \"{}-\", say, if they are not",
                 issuer.name
             );
             self.warn(&format!("auth.issuer[{index}].user_prefix"), text);
+        }
+        self.prefixes_are_apart(token, issuers);
+    }
+
+    /// Nor if a prefix and an id together are another prefix and another id.
+    fn prefixes_are_apart(&mut self, token: &TokenConfig, issuers: &[IssuerConfig]) {
+        let prefixes = issuers.iter().enumerate().filter_map(|(index, issuer)| {
+            Some((format!("auth.issuer[{index}].user_prefix"), issuer.token.user_prefix.as_deref()?))
+        });
+        let prefixes: Vec<_> = prefixes.collect();
+        for (path, prefix) in &prefixes {
+            if let Some(c) = prefix.chars().find(|c| matches!(c, ':' | ',' | '#') || c.is_control()) {
+                let text = format!(
+                    "{prefix:?} has {c:?} in it, which means something else in names of channels: write \"a-\""
+                );
+                self.problem(path, text);
+            }
+            let others = prefixes.iter().filter(|(other, _)| other != path);
+            if let Some((_, longer)) = others.into_iter().find(|(_, other)| other.starts_with(prefix)) {
+                let text = format!("{longer:?} begins with {prefix:?}, so users of both can be the same: take others");
+                self.problem(path, text);
+            } else if token.has_keys() {
+                let text = format!(
+                    "users of auth.token whose ids begin with {prefix:?} are the same as its users: see that there are none"
+                );
+                self.warn(path, text);
+            }
         }
     }
 
@@ -271,6 +298,11 @@ impl Checker<'_> {
     }
 
     pub(super) fn secret(&mut self, path: &str, secret: Option<&Secret>) {
+        if secret.is_some_and(|secret| secret.expose().contains("-----BEGIN ")) {
+            let text =
+                "is a key in PEM: whoever has a public one could sign. Name its file in public_keys, or take a secret";
+            self.problem(path, text);
+        }
         if let Some(bytes) = secret.map(|secret| secret.expose().len())
             && bytes < SECRET_BYTES_MIN
         {

@@ -88,6 +88,17 @@ impl Checker<'_> {
         }
     }
 
+    /// A hook that is told cookies lets people in by them, as we would.
+    pub(super) fn cookies_of_hooks(&mut self, hooks: &HooksConfig, origins: &[String]) {
+        let told = |hook: &HookConfig| hook.header_allow.iter().any(|name| name.eq_ignore_ascii_case("cookie"));
+        let any = origins.iter().any(|origin| origin == "*");
+        for (name, _) in hooks.targets.iter().filter(|(_, hook)| any && told(hook)) {
+            let text = "with Cookie in it, and \"*\" in client.allowed_origins, any page could act as whoever opens it: list the \
+                        origins of your own pages there, such as \"https://example.com\"";
+            self.problem(&format!("hook.{name}.header_allow"), text);
+        }
+    }
+
     fn pings(&mut self, interval: Duration, pong: Duration) {
         if interval < Duration::from_secs(1) || interval.subsec_nanos() != 0 {
             self.problem("client.ping_interval", "clients are told it in whole seconds: write \"1s\" or more");

@@ -110,7 +110,7 @@ section! {
         leeway: Duration, default "0s";
         /// As `auth.token.user_id_claim`.
         user_id_claim: ClaimPath, default "sub";
-        /// What is put before the ids of its users, so that they are nobody else's: "staff:".
-        user_prefix: String, example "staff:";
+        /// What is put before the ids of its users, so that they are nobody else's: "staff-".
+        user_prefix: String, example "staff-";
     }
 }

@@ -150,15 +150,22 @@ fn issuers_whose_users_may_be_mixed_up_are_told_of() {
     let mixed = |index: usize, name: &str| {
         format!(
             "auth.issuer[{index}].user_prefix: is not set, so its user \"42\" is the same as that of other issuers: set \
-             \"{name}:\", say, if they are not"
+             \"{name}-\", say, if they are not"
         )
     };
     let token = format!("auth.token.hmac_secret = \"{SECRET}\"\n");
-    let prefix = "user_prefix = \"b:\"";
+    let prefix = "user_prefix = \"b-\"";
     for (file, expected) in [
         (alone.clone(), vec![]),
         (format!("{token}{alone}"), vec![mixed(0, "a")]),
-        (format!("{token}{}", issuer("b", prefix)), vec![]),
+        (
+            format!("{token}{}", issuer("b", prefix)),
+            vec![
+                "auth.issuer[0].user_prefix (gateway.toml:6): users of auth.token whose ids begin with \"b-\" are the same as \
+                 its users: see that there are none"
+                    .to_owned(),
+            ],
+        ),
         (format!("{alone}{}", issuer("b", prefix)), vec![]),
         (format!("{alone}{}", issuer("b", "")), vec![mixed(0, "a"), mixed(1, "b")]),
     ] {
@@ -166,6 +173,37 @@ fn issuers_whose_users_may_be_mixed_up_are_told_of() {
         let told: Vec<_> = warnings.iter().filter(|warning| warning.contains("user_prefix")).collect();
         assert_eq!(told, expected.iter().collect::<Vec<_>>(), "{file}");
     }
+}
+
+#[test]
+fn prefixes_that_do_not_keep_users_apart_are_refused() {
+    let issuer = |name: &str, prefix: &str| {
+        format!(
+            "[[auth.issuer]]\nname = \"{name}\"\nissuer = \"{name}\"\nhmac_secret = \"{SECRET}\"\nuser_prefix = \"{prefix}\"\n"
+        )
+    };
+    for (prefixes, expected) in [
+        (
+            ["s", "st-"],
+            "auth.issuer[0].user_prefix (gateway.toml:5): \"st-\" begins with \"s\", so users of both can be",
+        ),
+        (
+            ["a-", "a-"],
+            "auth.issuer[0].user_prefix (gateway.toml:5): \"a-\" begins with \"a-\", so users of both can be",
+        ),
+        (["a:", "b-"], "auth.issuer[0].user_prefix (gateway.toml:5): \"a:\" has ':' in it, which means something else"),
+    ] {
+        let file = format!("{}{}", issuer("a", prefixes[0]), issuer("b", prefixes[1]));
+        let told = problems(&file, &[]);
+        assert!(told[0].starts_with(expected), "{told:?}");
+    }
+}
+
+#[test]
+fn a_key_in_pem_is_no_secret() {
+    let file = "[auth.token]\nhmac_secret = \"\"\"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\"\"\"\n";
+    let told = problems(file, &[]);
+    assert!(told[0].starts_with("auth.token.hmac_secret (gateway.toml:2): is a key in PEM"), "{told:?}");
 }
 
 #[test]

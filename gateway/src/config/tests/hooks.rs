@@ -76,6 +76,17 @@ fn channels_name_the_usual_hook_or_another() {
 }
 
 #[test]
+fn cookies_for_a_hook_want_a_list_of_origins() {
+    let file =
+        |origins: &str| format!("client.allowed_origins = {origins}\n{APP}header_allow = [\"X-A\", \"cookie\"]\n");
+    let told = problems(&file("[\"*\"]"), &[]);
+    assert!(told[0].starts_with("hook.app.header_allow (gateway.toml:4): with Cookie in it, and \"*\""), "{told:?}");
+    for origins in ["[]", "[\"https://app.example.com\"]"] {
+        assert_eq!(problems(&file(origins), &[]), [""; 0]);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_hooks() {
     let cases = [
         (
