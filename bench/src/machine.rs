@@ -147,9 +147,11 @@ mod tests {
 
     #[test]
     fn a_process_uses_cpu_and_memory_with_its_children() {
-        let mut child = std::process::Command::new("sleep").arg("10").spawn().unwrap();
-        let tree = Tree::new(std::process::id());
-        assert!(tree.members().contains(&child.id()));
+        // Not this process: other tests have children that come and go.
+        let mut child =
+            std::process::Command::new("sh").args(["-c", "sleep 10 & while :; do :; done"]).spawn().unwrap();
+        let tree = Tree::new(child.id());
+        while tree.members().len() < 2 {}
         assert!(tree.memory().unwrap() > 10_000);
         let before = tree.cpu().unwrap();
         while tree.cpu().unwrap() < before + Duration::from_millis(1) {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Checker;
 use crate::config::raw::{RawClient, RawPersonalChannel};
-use crate::config::section::{ChannelConfig, ClientConfig, PersonalChannel};
+use crate::config::section::{ChannelConfig, ClientConfig, HookConfig, HooksConfig, PersonalChannel};
 use crate::model::ByteSize;
 
 impl Checker<'_> {
