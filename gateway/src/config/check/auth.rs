@@ -41,6 +41,7 @@ impl Checker<'_> {
         let subscription_token = self.subscription_token(subscription, &token);
         let issuers = self.issuers(issuers);
         self.users_are_apart(&token, &issuers);
+        self.prefixes_are_apart(&token, &issuers);
         self.somebody_can_connect(&token, &issuers, client);
         AuthConfig { token, subscription_token, issuers }
     }
@@ -138,7 +139,6 @@ impl Checker<'_> {
             );
             self.warn(&format!("auth.issuer[{index}].user_prefix"), text);
         }
-        self.prefixes_are_apart(token, issuers);
     }
 
     /// Nor if a prefix and an id together are another prefix and another id.
@@ -148,11 +148,12 @@ impl Checker<'_> {
         });
         let prefixes: Vec<_> = prefixes.collect();
         for (path, prefix) in &prefixes {
-            if let Some(c) = prefix.chars().find(|c| matches!(c, ':' | ',' | '#') || c.is_control()) {
+            if let Some(c) = prefix.chars().find(|c| matches!(c, ':' | ',' | '#')) {
                 let text = format!(
-                    "{prefix:?} has {c:?} in it, which means something else in names of channels: write \"a-\""
+                    "{prefix:?} has {c:?} in it, which means something else in names of channels, so that its users can have no \
+                     channels by name: write \"a-\""
                 );
-                self.problem(path, text);
+                self.warn(path, text);
             }
             let others = prefixes.iter().filter(|(other, _)| other != path);
             if let Some((_, longer)) = others.into_iter().find(|(_, other)| other.starts_with(prefix)) {
