@@ -50,7 +50,9 @@ pub enum ClaimsError {
     #[error("the claim \"{0}\" is missing")]
     Missing(&'static str),
     /// The claim that was configured to name the user is no text, or not where it should be.
-    #[error("the claim that user_id_claim names is not a text, or no user's id")]
+    #[error(
+        "the user's id, found by user_id_claim and after user_prefix, is none: a text of at most 512 bytes without control characters"
+    )]
     User,
     /// A connection token with a `channel`: somebody mixed up the two kinds.
     #[error("a connection token must not have a claim \"channel\"")]

@@ -1,9 +1,9 @@
 //! What a hook's target is spared, and what those are spared who would wait for it in vain.
 //!
 //! - **Places:** so many calls are under way at once (`concurrency_max`). As many again wait for a place, within
-//!   their own deadline; who comes then is refused at once. Half of `concurrency_max` is the most that one
-//!   user has, under way and waiting together; who is nobody yet is not counted, because behind one address there may
-//!   be everybody. `fanfare_hook_waiting` is the depth,
+//!   their own deadline; who comes then is refused at once. Half of `concurrency_max` (two at least) is the
+//!   most that one user has, under way and waiting together. Not counted are questions about who is nobody yet, because
+//!   behind one address there may be everybody, and those whether something that has expired goes on. `fanfare_hook_waiting` is the depth,
 //!   `fanfare_hook_calls_total{outcome="full"}` the refusals.
 //! - **Circuit:** after `breaker_failures` calls in a row that nobody answered it opens: calls fail at once. After
 //!   `breaker_pause` one call goes through as a probe; its answer closes the circuit, its failure opens it anew.
@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Culprit;
 use super::failure::Failure;
+use crate::model::UserId;
 use crate::model::time::Clock;
 
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) struct Breaker {
     places: Semaphore,
     waiting: AtomicUsize,
     waiting_max: usize,
-    shares: Mutex<HashMap<Culprit, usize>>,
+    shares: Mutex<HashMap<UserId, usize>>,
     share_max: usize,
     failures_max: usize,
     pause: Duration,
@@ -75,7 +76,7 @@ pub(super) struct Pass<'a> {
     probe: bool,
     told: bool,
     _place: SemaphorePermit<'a>,
-    _share: Share<'a>,
+    _share: Option<Share<'a>>,
 }
 
 /// What a call did to the circuit, for the log.
@@ -93,7 +94,8 @@ impl Breaker {
             waiting: AtomicUsize::new(0),
             waiting_max: limits.concurrency_max,
             shares: Mutex::default(),
-            share_max: limits.concurrency_max.div_ceil(2),
+            // Two at least: somebody has two tabs.
+            share_max: limits.concurrency_max.div_ceil(2).max(2),
             failures_max: limits.failures_max,
             pause: limits.pause,
             circuit: Mutex::new(Circuit::Closed(Row::default())),
@@ -103,13 +105,14 @@ impl Breaker {
         }
     }
 
-    /// Waits for a place, for a call about this one. The deadline is the caller's.
-    pub(super) async fn enter(&self, about: Culprit) -> Result<Pass<'_>, Failure> {
+    /// Waits for a place, for a call of this user's doing; none for what is nobody's, or the gateway's own. The deadline
+    /// is the caller's.
+    pub(super) async fn enter(&self, user: Option<UserId>) -> Result<Pass<'_>, Failure> {
         // Looked at before waiting, so that nobody waits for a target that is left alone, and after.
         if matches!(*self.circuit.lock(), Circuit::Open(until) if self.clock.now() < until) {
             return Err(Failure::Open);
         }
-        let share = Share::take(self, about).ok_or(Failure::Full)?;
+        let share = user.map(|user| Share::take(self, user).ok_or(Failure::Share)).transpose()?;
         let place = match self.places.try_acquire() {
             Ok(place) => place,
             Err(_) => self.wait().await?,
@@ -213,16 +216,15 @@ impl Drop for Pass<'_> {
 #[derive(Debug)]
 struct Share<'a> {
     breaker: &'a Breaker,
-    whose: Culprit,
+    whose: UserId,
 }
 
 impl<'a> Share<'a> {
     /// None if they have their share already.
-    fn take(breaker: &'a Breaker, whose: Culprit) -> Option<Self> {
-        let most = if matches!(whose, Culprit::User(_)) { breaker.share_max } else { usize::MAX };
+    fn take(breaker: &'a Breaker, whose: UserId) -> Option<Self> {
         let mut shares = breaker.shares.lock();
         let held = shares.entry(whose.clone()).or_insert(0);
-        if *held >= most {
+        if *held >= breaker.share_max {
             return None;
         }
         *held += 1;
@@ -266,7 +268,6 @@ impl Drop for Waiter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::UserId;
     use crate::model::time::TestClock;
 
     const PAUSE: Duration = Duration::from_secs(5);
@@ -284,8 +285,8 @@ mod tests {
         breaker.enter(user(&number.to_string())).await
     }
 
-    fn user(id: &str) -> Culprit {
-        Culprit::User(UserId::new(id))
+    fn user(id: &str) -> Option<UserId> {
+        Some(UserId::new(id))
     }
 
     async fn fail(breaker: &Breaker) -> Turn {
@@ -319,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn what_may_be_one_clients_doing_counts_once() {
         let (breaker, clock) = breaker(8);
-        let suspect = |id: &str| Some(user(id));
+        let suspect = |id: &str| Some(Culprit::User(UserId::new(id)));
         for _ in 0..9 {
             assert_eq!(enter(&breaker).await.unwrap().failed(suspect("1")), Turn::Stays);
         }
@@ -367,15 +368,15 @@ mod tests {
     async fn nobody_has_more_than_half_of_the_places() {
         let (breaker, _clock) = breaker(4);
         let mut mine = vec![breaker.enter(user("1")).await.unwrap(), breaker.enter(user("1")).await.unwrap()];
-        assert_eq!(breaker.enter(user("1")).await.unwrap_err(), Failure::Full);
+        assert_eq!(breaker.enter(user("1")).await.unwrap_err(), Failure::Share);
         let _theirs = (breaker.enter(user("2")).await.unwrap(), breaker.enter(user("2")).await.unwrap());
         mine.pop();
         mine.push(breaker.enter(user("1")).await.unwrap());
         mine.clear();
-        let nobody = || breaker.enter(Culprit::Address(None));
+        let nobody = || breaker.enter(None);
         let first = (nobody().await.unwrap(), nobody().await.unwrap());
         assert!(futures_util::poll!(Box::pin(nobody())).is_pending(), "it waits for a place");
         drop(first);
-        assert_eq!(breaker.shares.lock().len(), 1, "who has none is forgotten");
+        assert_eq!(breaker.shares.lock().len(), 1, "user 2: who has none is forgotten");
     }
 }

@@ -31,6 +31,8 @@ pub(super) enum Failure {
     Open,
     #[error("too many calls wait for it already")]
     Full,
+    #[error("the user has too many calls of it already")]
+    Share,
 }
 
 /// What a failure says about the target.
@@ -57,7 +59,8 @@ impl Failure {
             | Self::Unreadable(_)
             | Self::Unusable(_)
             | Self::Open
-            | Self::Full => Sign::Life,
+            | Self::Full
+            | Self::Share => Sign::Life,
         }
     }
 
@@ -71,6 +74,7 @@ impl Failure {
             Self::Unreadable(_) | Self::Unusable(_) => "bad_answer",
             Self::Open => "open",
             Self::Full => "full",
+            Self::Share => "user_full",
         }
     }
 }

@@ -95,10 +95,13 @@ impl Hook {
         question: Q,
         headers: HeaderMap,
     ) -> Result<Q::Answer, Failure> {
+        // What ends things must not wait for who would rather have them go on.
+        let counts = !matches!(kind, "refresh" | "sub_refresh") && !caller.user.is_anonymous();
+        let user = counts.then(|| caller.user.clone());
         let mut deadline = pin!(tokio::time::sleep(self.timeout));
         let pass = tokio::select! {
             biased;
-            pass = self.breaker.enter(caller.culprit()) => pass?,
+            pass = self.breaker.enter(user) => pass?,
             () = &mut deadline => return Err(Failure::Full),
         };
         let answer = tokio::select! {
@@ -149,8 +152,8 @@ impl Hook {
         self.count(kind, failure.outcome());
         let hook = &*self.name;
         match failure {
-            // Said once, when it opened.
-            Failure::Open => tracing::debug!(hook, kind, %failure, "a hook has no answer"),
+            // Said once, when it opened; and a user's own affair.
+            Failure::Open | Failure::Share => tracing::debug!(hook, kind, %failure, "a hook has no answer"),
             _ => match self.sparing.turn(self.clock.now()) {
                 Some(others) => tracing::warn!(hook, kind, %failure, others, "a hook has no answer"),
                 None => tracing::debug!(hook, kind, %failure, "a hook has no answer"),

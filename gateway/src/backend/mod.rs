@@ -87,7 +87,7 @@ impl Caller {
 }
 
 /// Who may have brought a failure about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Culprit {
     User(UserId),
     /// None: nobody has said where they are, all of them together.

@@ -95,13 +95,14 @@ impl Hub {
         let mut list = List::new(&self.writers, listeners.len());
         let mut frames: Vec<_> = said.iter().map(|said| Frames::new(channel, said)).collect();
         let mut joined: [Option<Option<Frame>>; WireKey::COUNT] = Default::default();
-        let for_all = said.iter().all(|said| said.publication.exclude.is_none());
+        let excluded: Vec<_> = said.iter().filter_map(|said| said.publication.exclude).collect();
         let first = said.first().map_or(0, Said::offset);
         let mut delivered = 0;
         for (connection, listener) in listeners {
             let wire = listener.wire.index();
             let Some(encoder) = &self.encoders[wire] else { continue };
-            if for_all && !listener.wants.delta && (first == 0 || first > listener.ahead) {
+            let gets_all = (first == 0 || first > listener.ahead) && !excluded.contains(connection);
+            if gets_all && !listener.wants.delta {
                 let join = || {
                     let all: Vec<_> = frames.iter_mut().map(|frames| frames.get(encoder, listener)).collect();
                     encoder.join(&all)

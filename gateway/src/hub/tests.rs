@@ -154,6 +154,18 @@ fn what_is_said_together_is_one_message_where_the_wire_has_such() {
 }
 
 #[test]
+fn who_is_excluded_from_one_of_several_gets_the_others() {
+    let (hub, ..) = hub();
+    let (author, other) = (Listener::open(), Listener::open());
+    author.join(&hub, "news", WireKey::CentrifugeJson);
+    other.join(&hub, "news", WireKey::CentrifugeJson);
+    let mine = Publication { exclude: Some(author.connection), ..say("b") };
+    assert_eq!(deliver_all(&hub, &[say("a"), mine, say("c")]), 5);
+    assert_eq!(author.read(), ["a", "c"]);
+    assert_eq!(other.read(), ["a+b+c"]);
+}
+
+#[test]
 fn nothing_is_no_message() {
     let (hub, ..) = hub();
     let listener = Listener::open();

@@ -56,6 +56,15 @@ pub struct Publication {
     pub delta: bool,
 }
 
+impl Publication {
+    /// Size of what is said, in bytes: payload, infos and tags, without any wire's own.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let info = self.info.as_ref().map_or(0, ClientInfo::size);
+        self.data.len() + info + self.tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
 /// What happened to a channel's membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {

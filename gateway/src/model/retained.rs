@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::wire::{Form, WireKey};
-use super::{ClientInfo, Position, Publication};
+use super::{Position, Publication};
 
 /// A publication with a position, and its encoded forms as far as anybody has asked for them.
 #[derive(Debug)]
@@ -39,9 +39,7 @@ impl Retained {
     /// Size of what was said, in bytes: payload, infos and tags, without any wire's own.
     #[must_use]
     pub fn size(&self) -> usize {
-        let Publication { data, info, tags, .. } = &self.publication;
-        let info = info.as_ref().map_or(0, ClientInfo::size);
-        data.len() + info + tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        self.publication.size()
     }
 
     /// As codecs put it into larger messages on a wire; `write` makes it the first time.

@@ -13,6 +13,7 @@ mod streams;
 mod subscribe;
 mod sweep;
 mod tail;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

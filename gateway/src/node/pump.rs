@@ -1,14 +1,13 @@
 //! From the broker to the hub: the only road by which a publication reaches a client, whichever node it
 //! was published on.
 
-use std::iter::Peekable;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::together::{Together, gather};
 use super::{Node, Parts};
-use crate::broker::event::Room;
-use crate::broker::{BrokerEvent, Events};
+use crate::broker::{BrokerEvent, Events, Outgoing};
 use crate::model::{ChannelName, Publication};
 
 /// Events handled before other tasks of the thread get their turn.
@@ -25,10 +24,12 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
             () = stop.cancelled() => return,
             count = events.recv_many(&mut burst, BURST) => if count == 0 { return },
         }
-        let writers = node.parts.hub.writers();
+        let (writers, most) = (node.parts.hub.writers(), TOGETHER_BYTES_MAX.min(node.parts.page_size.bytes() / 4));
+        // A publication that leaves a span is told by itself.
+        let traced = |outgoing: &Outgoing| node.parts.tracing.follows(&outgoing.traceparent);
         let mut events = burst.drain(..).peekable();
         while let Some(event) = events.next() {
-            let (together, bytes) = gather(&node, event, &mut events);
+            let (together, bytes) = gather(event, &mut events, most, traced);
             // Else a burst would fill the outboxes of those who would have read it in time.
             tokio::select! {
                 biased;
@@ -48,62 +49,11 @@ pub(super) async fn run(node: Arc<Node>, mut events: Events, stop: CancellationT
     }
 }
 
-/// What is handled in one step.
-#[expect(clippy::large_enum_variant, reason = "the large one is the common one, and is moved, not kept")]
-enum Together {
-    One(BrokerEvent),
-    Several(ChannelName, Vec<Publication>, Vec<Option<Room>>),
-}
-
-/// Takes the events that follow and are handled together with this one; answers about how many bytes all of them will put
-/// into an outbox.
-fn gather(
-    node: &Node,
-    event: BrokerEvent,
-    events: &mut Peekable<impl Iterator<Item = BrokerEvent>>,
-) -> (Together, usize) {
-    let mut bytes = size(&event);
-    let Some((channel, placed)) = untraced(node, &event) else { return (Together::One(event), bytes) };
-    let channel = channel.clone();
-    let mut followed = Vec::new();
-    while let Some(next) = events
-        .next_if(|next| untraced(node, next) == Some((&channel, placed)) && bytes + size(next) <= TOGETHER_BYTES_MAX)
-    {
-        bytes += size(&next);
-        followed.push(next);
-    }
-    if followed.is_empty() {
-        return (Together::One(event), bytes);
-    }
-    let all = std::iter::once(event).chain(followed).filter_map(|event| match event {
-        BrokerEvent::Published { outgoing, room, .. } => Some((outgoing.publication, room)),
-        BrokerEvent::Member { .. } | BrokerEvent::Control(_) | BrokerEvent::Gap { .. } => None,
-    });
-    let (publications, rooms) = all.unzip();
-    (Together::Several(channel, publications, rooms), bytes)
-}
-
-/// The channel of a publication, and whether it has a place in the channel's stream; none for everything else, and for
-/// publications whose way is traced one by one.
-fn untraced<'a>(node: &Node, event: &'a BrokerEvent) -> Option<(&'a ChannelName, bool)> {
-    let BrokerEvent::Published { channel, outgoing, .. } = event else { return None };
-    let traced = node.parts.tracing.enabled() && !outgoing.traceparent.is_empty();
-    (!traced).then_some((channel, outgoing.publication.position.is_some()))
-}
-
 fn tell_all(node: &Node, channel: &ChannelName, publications: Vec<Publication>) {
     if publications.first().is_some_and(|first| first.position.is_some()) {
         node.arrive(channel, publications);
     } else {
         node.say(channel, &publications);
-    }
-}
-
-/// About how much the event will put into an outbox, in bytes.
-fn size(event: &BrokerEvent) -> usize {
-    match event {
-        BrokerEvent::Published { outgoing, .. } => outgoing.publication.data.len(),
-        BrokerEvent::Member { .. } | BrokerEvent::Control(_) | BrokerEvent::Gap { .. } => 0,
     }
 }
 

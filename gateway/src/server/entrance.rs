@@ -90,10 +90,13 @@ impl Entrance {
         }
     }
 
-    /// A connection of requests has ended badly.
-    pub(super) fn note(&self, error: &hyper::Error) {
+    /// A connection has ended badly that has asked something before, or not. Between requests it may rest for as long
+    /// as a head may take.
+    pub(super) fn note(&self, error: &hyper::Error, asked: bool) {
         if error.is_timeout() {
-            self.count("head_timeout");
+            if !asked {
+                self.count("head_timeout");
+            }
         } else if error.is_parse_too_large() {
             self.count("head_too_large");
         } else if error.is_parse() {

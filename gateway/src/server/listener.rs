@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -148,7 +149,11 @@ async fn serve_http(
     stop: CancellationToken,
 ) {
     let proxies = Arc::clone(&gate.entrance.proxies);
+    let asked = Arc::new(AtomicBool::new(false));
+    let has_asked = Arc::clone(&asked);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        // Relaxed: read when the connection has ended.
+        has_asked.store(true, Ordering::Relaxed);
         let client = proxies.client(peer.ip(), request.headers());
         request.extensions_mut().insert(seat.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -174,7 +179,7 @@ async fn serve_http(
     match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            gate.entrance.note(&error);
+            gate.entrance.note(&error, asked.load(Ordering::Relaxed));
             tracing::debug!(%error, %peer, "a connection ended badly");
         }
         Err(_) => tracing::debug!(%peer, "a connection had to end and did not: dropped"),

@@ -95,7 +95,8 @@ metrics! {
     limit_cluster_misses: Counter = counter,
         "Commands whose rate was counted on this node alone, because Redis did not answer";
     /// By reason: `proxy_header` (none came, or a bad one), `untrusted_proxy` (it came from elsewhere),
-    /// `tls` (the handshake failed), `tls_timeout` (it took too long).
+    /// `tls` (the handshake failed), `tls_timeout` (it took too long), `head` (a request's head is none),
+    /// `head_too_large`, `head_timeout`.
     refused_connections: Family<ReasonLabel, Counter> = family, "Connections refused before a request";
     /// By outcome: `ok`, `error` (the one before stays).
     certificate_reloads: Family<OutcomeLabel, Counter> = family, "Times that the certificate was read again";

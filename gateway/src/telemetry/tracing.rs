@@ -116,6 +116,14 @@ impl Tracing {
         Some(span)
     }
 
+    /// Whether [`Self::fanout_span`] would make a span.
+    #[must_use]
+    pub fn follows(self, traceparent: &str) -> bool {
+        self.enabled
+            && !traceparent.is_empty()
+            && propagate::context_from(traceparent).is_some_and(|context| context.is_sampled())
+    }
+
     /// A span for a publication's way from the broker to the subscribers of one node: in the trace of
     /// the publisher, and linked to the publisher's span. None unless that is sampled, so that a
     /// publication that nobody traces costs a comparison. Record `fanfare.subscribers` once known; the

@@ -9,6 +9,8 @@ use crate::config::manual::variable;
 use crate::config::moment::Moment;
 use crate::config::raw::{RawClient, RawIssuer, RawSubscriptionToken, RawToken};
 use crate::config::secret::Secret;
+use fanfare_proto::name::can_be_user;
+
 use crate::config::section::auth::{Algorithm, Family, IssuerConfig, JwksConfig, KeyFile, PreviousSecret};
 use crate::config::section::{AuthConfig, TokenConfig};
 use crate::config::web_url::WebUrl;
@@ -41,7 +43,7 @@ impl Checker<'_> {
         let subscription_token = self.subscription_token(subscription, &token);
         let issuers = self.issuers(issuers);
         self.users_are_apart(&token, &issuers);
-        self.prefixes_are_apart(&token, &issuers);
+        self.prefixes_are_apart(&issuers);
         self.somebody_can_connect(&token, &issuers, client);
         AuthConfig { token, subscription_token, issuers }
     }
@@ -142,28 +144,32 @@ impl Checker<'_> {
     }
 
     /// Nor if a prefix and an id together are another prefix and another id.
-    fn prefixes_are_apart(&mut self, token: &TokenConfig, issuers: &[IssuerConfig]) {
+    fn prefixes_are_apart(&mut self, issuers: &[IssuerConfig]) {
         let prefixes = issuers.iter().enumerate().filter_map(|(index, issuer)| {
             Some((format!("auth.issuer[{index}].user_prefix"), issuer.token.user_prefix.as_deref()?))
         });
         let prefixes: Vec<_> = prefixes.collect();
-        for (path, prefix) in &prefixes {
-            if let Some(c) = prefix.chars().find(|c| matches!(c, ':' | ',' | '#')) {
+        for (at, (path, prefix)) in prefixes.iter().enumerate() {
+            if !can_be_user(prefix) {
+                self.problem(path, "is no beginning of an id: at most 512 bytes, without control characters");
+            }
+            if prefix.contains([',', '#']) {
                 let text = format!(
-                    "{prefix:?} has {c:?} in it, which means something else in names of channels, so that its users can have no \
-                     channels by name: write \"a-\""
+                    "{prefix:?} has `,` or `#` in it, so that its users can have no channels by name: write \"a-\""
                 );
+                self.warn(path, text);
+            } else if prefix.contains(':') {
+                let text =
+                    format!("{prefix:?} has `:` in it, so that its users have channels by name in namespaces only");
                 self.warn(path, text);
             }
-            let others = prefixes.iter().filter(|(other, _)| other != path);
-            if let Some((_, longer)) = others.into_iter().find(|(_, other)| other.starts_with(prefix)) {
+            if prefixes[..at].iter().any(|(_, before)| before == prefix) {
+                self.warn(path, format!("{prefix:?} is another issuer's, too: users of both with one id are the same"));
+            }
+            let longer = |(_, other): &&(String, &str)| other.len() > prefix.len() && other.starts_with(prefix);
+            if let Some((_, longer)) = prefixes.iter().find(longer) {
                 let text = format!("{longer:?} begins with {prefix:?}, so users of both can be the same: take others");
                 self.problem(path, text);
-            } else if token.has_keys() {
-                let text = format!(
-                    "users of auth.token whose ids begin with {prefix:?} are the same as its users: see that there are none"
-                );
-                self.warn(path, text);
             }
         }
     }
@@ -205,6 +211,11 @@ impl Checker<'_> {
     fn with_keys(&mut self, path: &str, rest: TokenConfig, keys: Keys) -> TokenConfig {
         self.secret(&format!("{path}.hmac_secret"), keys.hmac_secret.as_ref());
         self.secret(&format!("{path}.hmac_previous_secret"), keys.previous.0.as_ref());
+        if keys.hmac_secret.as_ref().is_some_and(|secret| secret.expose().contains("-----BEGIN ")) {
+            let text =
+                "is a key in PEM: whoever has a public one could sign. Name its file in public_keys, or take a secret";
+            self.problem(&format!("{path}.hmac_secret"), text);
+        }
         let shared = rest.algorithms.iter().any(|algorithm| algorithm.family() == Family::Hmac);
         if keys.hmac_secret.is_some() && !shared {
             let text = format!("is of no use, because {path}.algorithms names none of HS256, HS384, HS512: remove it");
@@ -299,11 +310,6 @@ impl Checker<'_> {
     }
 
     pub(super) fn secret(&mut self, path: &str, secret: Option<&Secret>) {
-        if secret.is_some_and(|secret| secret.expose().contains("-----BEGIN ")) {
-            let text =
-                "is a key in PEM: whoever has a public one could sign. Name its file in public_keys, or take a secret";
-            self.problem(path, text);
-        }
         if let Some(bytes) = secret.map(|secret| secret.expose().len())
             && bytes < SECRET_BYTES_MIN
         {

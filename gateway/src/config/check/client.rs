@@ -88,14 +88,21 @@ impl Checker<'_> {
         }
     }
 
-    /// A hook that is told cookies lets people in by them, as we would.
+    /// A hook that is told cookies and asked who connects lets people in by them, as we would.
     pub(super) fn cookies_of_hooks(&mut self, hooks: &HooksConfig, origins: &[String]) {
         let told = |hook: &HookConfig| hook.header_allow.iter().any(|name| name.eq_ignore_ascii_case("cookie"));
         let any = origins.iter().any(|origin| origin == "*");
         for (name, _) in hooks.targets.iter().filter(|(_, hook)| any && told(hook)) {
-            let text = "with Cookie in it, and \"*\" in client.allowed_origins, any page could act as whoever opens it: list the \
-                        origins of your own pages there, such as \"https://example.com\"";
-            self.problem(&format!("hook.{name}.header_allow"), text);
+            let path = format!("hook.{name}.header_allow");
+            if hooks.connect.as_ref() == Some(name) {
+                let text = "with Cookie in it, and \"*\" in client.allowed_origins, any page could act as whoever opens it: list \
+                            the origins of your own pages there, such as \"https://example.com\"";
+                self.problem(&path, text);
+            } else {
+                let text = "has Cookie in it, and client.allowed_origins has \"*\": decide nothing by a cookie, which comes along \
+                            whoever's page connects";
+                self.warn(&path, text);
+            }
         }
     }
 

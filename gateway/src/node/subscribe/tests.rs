@@ -1,4 +1,4 @@
-//! What may happen between two steps of a subscribe.
+//! What may happen between two steps of a subscribe, and to those who are subscribed when several publications come at once.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -18,7 +18,7 @@ use crate::hub::{Hub, Outbox, Pipe, Wants};
 use crate::model::event::PresenceStats;
 use crate::model::time::TestClock;
 use crate::model::wire::{Encode, WireKey};
-use crate::model::{ClientInfo, NodeId, Publication, UserId};
+use crate::model::{ClientInfo, NodeId, Position, Publication, UserId};
 use crate::node::{LeaseConfig, Parts};
 use crate::presence::{BoxFuture, Presence};
 use crate::telemetry::Metrics;
@@ -154,4 +154,75 @@ async fn who_held_a_channel_that_was_given_back_joins_where_it_is_now() {
     let slow = slow.await.expect("joined");
     let offset = |standing: Option<Standing>| standing.expect("it stands somewhere").position.offset;
     assert_eq!((offset(other), offset(slow)), (3, 3));
+}
+
+/// A way out that keeps what it takes.
+#[derive(Clone, Debug, Default)]
+struct Tape(Arc<Mutex<Vec<u8>>>);
+
+impl Pipe for Tape {
+    fn head(&self, _: &Frame, out: &mut Vec<u8>) {
+        out.push(b'\n');
+    }
+
+    fn gather(&self) -> usize {
+        1 << 20
+    }
+
+    fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut kept = self.0.lock();
+        parts.iter().for_each(|part| kept.extend_from_slice(part));
+        Ok(parts.iter().map(|part| part.len()).sum())
+    }
+
+    fn poll_writable(&mut self, _: &mut Context<'_>) -> std::task::Poll<io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+/// Somebody on the channel; answers where the channel stands, and what tells all that they have heard since.
+async fn listener(node: &Node, channel: &ChannelName, positioned: bool) -> (Position, impl Fn() -> Vec<String>) {
+    let (tape, mut joining) = (Tape::default(), joining(node, channel));
+    let (outbox, reader) = Outbox::new(ByteSize::mib(1), Box::new(tape.clone()), Arc::clone(node.metrics()));
+    outbox.uncork(Frame::Text("first".into()));
+    joining.subscriber.outbox = outbox.clone();
+    joining.subscriber.wants.positioned = positioned;
+    let standing = node.subscribe(joining, None).await.expect("joined").expect("it stands somewhere");
+    let heard = move || {
+        let _alive = &reader;
+        outbox.flush();
+        let said = String::from_utf8(std::mem::take(&mut *tape.0.lock())).expect("JSON");
+        let pushes = said.lines().filter(|line| line.contains("push"));
+        let data = |line: &str| line.split("\"data\":").nth(1)?.split(['}', ',']).next().map(str::to_owned);
+        pushes.filter_map(data).collect()
+    };
+    (standing.position, heard)
+}
+
+#[tokio::test]
+async fn several_at_once_are_what_they_would_be_one_by_one() {
+    let gate = Arc::new(Gate(Semaphore::new(10)));
+    let (node, _broker, _events) = node(&gate);
+    let channel = ChannelName::parse("lobby").expect("a good name");
+    let (place, positioned) = listener(&node, &channel, true).await;
+    let (_, plain) = listener(&node, &channel, false).await;
+    let at = |epoch: &str, offset: u64| Publication {
+        data: offset.to_string().into(),
+        position: Some(Position { offset, epoch: epoch.into() }),
+        ..Publication::default()
+    };
+    let now = &*place.epoch;
+    assert_eq!(node.arrive(&channel, [at(now, 1), at(now, 2), at(now, 3)]), 6);
+    // What has come before is passed over, wherever it stands.
+    assert_eq!(node.arrive(&channel, [at(now, 4), at(now, 2), at(now, 5)]), 4);
+    for heard in [&positioned as &dyn Fn() -> Vec<String>, &plain] {
+        assert_eq!(heard(), ["1", "2", "3", "4", "5"]);
+    }
+    // The old stream's last goes to all, the new stream's first only to those who need not know what is between.
+    assert_eq!(node.arrive(&channel, [at(now, 6), at("other", 1), at("other", 2)]), 4);
+    assert_eq!(positioned(), ["6"]);
+    assert_eq!(plain(), ["6", "1", "2"]);
+    // One is missing: nothing after it goes out before it has been read.
+    assert_eq!(node.arrive(&channel, [at("other", 3), at("other", 5), at("other", 6)]), 1);
+    assert_eq!(plain(), ["3"]);
 }
