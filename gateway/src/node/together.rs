@@ -67,7 +67,7 @@ fn size(event: &BrokerEvent) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ClientInfo, Position};
+    use crate::model::{ClientInfo, Position, UserId};
 
     const MOST: usize = 1000;
 
@@ -127,14 +127,16 @@ mod tests {
     #[test]
     fn only_so_much_goes_together_whatever_it_is_made_of() {
         let long: &str = "x".repeat(300).leak();
-        assert_eq!(
-            steps((0..5).map(|_| said("a", long, 0)).collect()),
-            [format!("{long}+{long}"); 2].into_iter().chain([long.to_owned()]).collect::<Vec<_>>()
-        );
+        let two = format!("{long}+{long}");
+        assert_eq!(steps((0..5).map(|_| said("a", long, 0)).collect()), [&two, &two, long]);
         let with_info = || {
             let BrokerEvent::Published { channel, mut outgoing, room } = said("a", "1", 0) else { unreachable!() };
-            let info = ClientInfo { connection_info: "x".repeat(600).into(), ..ClientInfo::default() };
-            outgoing.publication.info = Some(info);
+            outgoing.publication.info = Some(ClientInfo {
+                user: UserId::new("42"),
+                client: "c".into(),
+                connection_info: "x".repeat(600).into(),
+                channel_info: "".into(),
+            });
             BrokerEvent::Published { channel, outgoing, room }
         };
         assert_eq!(steps(vec![with_info(), with_info(), said("a", "2", 0)]), ["1", "1+2"]);

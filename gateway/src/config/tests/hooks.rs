@@ -77,10 +77,14 @@ fn channels_name_the_usual_hook_or_another() {
 
 #[test]
 fn cookies_for_a_hook_want_a_list_of_origins() {
-    let file =
-        |origins: &str| format!("client.allowed_origins = {origins}\n{APP}header_allow = [\"X-A\", \"cookie\"]\n");
+    let file = |origins: &str| {
+        let first = format!("client.allowed_origins = {origins}\nhook.connect = \"app\"\n");
+        format!("{first}{APP}header_allow = [\"X-A\", \"cookie\"]\n")
+    };
     let told = problems(&file("[\"*\"]"), &[]);
-    assert!(told[0].starts_with("hook.app.header_allow (gateway.toml:4): with Cookie in it, and \"*\""), "{told:?}");
+    assert!(told[0].starts_with("hook.app.header_allow (gateway.toml:5): with Cookie in it, and \"*\""), "{told:?}");
+    // Of one that is not asked who connects it is only said.
+    assert_eq!(problems(&file("[\"*\"]").replace("hook.connect", "hook.rpc"), &[]), [""; 0]);
     for origins in ["[]", "[\"https://app.example.com\"]"] {
         assert_eq!(problems(&file(origins), &[]), [""; 0]);
     }
