@@ -8,7 +8,7 @@ use clap::Args;
 use crate::auth::explain::Explanation;
 use crate::auth::{Auth, ConnectionToken, SubscriptionToken};
 use crate::channel::Rules;
-use crate::cli::{ConfigFile, Failure, check_keys, look_up, say};
+use crate::cli::{ConfigFile, Failure, bad_keys, look_up, say};
 use crate::config::Config;
 use crate::model::ChannelName;
 use crate::model::capability::Pattern;
@@ -47,7 +47,6 @@ pub(crate) struct CheckToken {
 impl CheckToken {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let config = look_up(&self.file)?.config;
-        check_keys(&config.auth)?;
         let token = if self.token == "-" { read_input()? } else { self.token.clone() };
         let now = SystemClock::new().unix_ms().div_euclid(1000);
         let explained = crate::app::with_keys(&config.auth, async |auth: &Auth| {
@@ -63,7 +62,7 @@ impl CheckToken {
                 refusing(explanation, objection)
             }
         });
-        let Explanation { steps, refused } = explained?;
+        let Explanation { steps, refused } = explained.map_err(bad_keys)?;
         for (step, text) in steps {
             say(&format!("{step:<12} {text}"))?;
         }

@@ -177,7 +177,11 @@ fn look_up(file: &ConfigFile) -> Result<Loaded, Problems> {
 /// configuration's text, and can be as wrong.
 fn check_keys(auth: &AuthConfig) -> Result<(), Failure> {
     // One that nobody waits for is given up before it has begun.
-    crate::app::with_keys(auth, async |_: &Auth| ()).map_err(|problem| Failure::Config(format!("{problem:#}")))
+    crate::app::with_keys(auth, async |_: &Auth| ()).map_err(bad_keys)
+}
+
+fn bad_keys(problem: anyhow::Error) -> Failure {
+    Failure::Config(format!("{problem:#}"))
 }
 
 /// Variables whose names are not text cannot be ours.

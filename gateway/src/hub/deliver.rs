@@ -46,6 +46,12 @@ impl Said<'_> {
     fn offset(&self) -> u64 {
         self.publication.position.as_ref().map_or(0, |position| position.offset)
     }
+
+    /// Whether a subscriber gets it: not if it is excluded, nor if it has seen it already.
+    fn is_for(&self, connection: ConnectionId, listener: &Listener) -> bool {
+        let offset = self.offset();
+        self.publication.exclude != Some(connection) && (offset == 0 || offset > listener.ahead)
+    }
 }
 
 impl Hub {
@@ -63,7 +69,7 @@ impl Hub {
         let (offset, mut frames) = (said.offset(), Frames::new(channel, &said));
         let mut delivered = 0;
         for (connection, listener) in listeners {
-            if publication.exclude == Some(*connection) || (offset > 0 && offset <= listener.ahead) {
+            if !said.is_for(*connection, listener) {
                 continue;
             }
             let Some(encoder) = &self.encoders[listener.wire.index()] else { continue };
@@ -113,17 +119,13 @@ impl Hub {
                 }
             }
             let mut bytes = 0;
-            for (said, frames) in said.iter().zip(&mut frames) {
-                let offset = said.offset();
-                if said.publication.exclude == Some(*connection) || (offset > 0 && offset <= listener.ahead) {
-                    continue;
-                }
+            for (said, frames) in said.iter().zip(&mut frames).filter(|(said, _)| said.is_for(*connection, listener)) {
                 let frame = frames.get(encoder, listener);
                 bytes += frame.len() + SLOT;
                 if list.push(&listener.outbox, frame) {
                     delivered += 1;
                     if listener.wants.delta {
-                        listener.base.store(offset, Ordering::Relaxed);
+                        listener.base.store(said.offset(), Ordering::Relaxed);
                     }
                 }
             }

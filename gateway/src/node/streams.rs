@@ -196,7 +196,6 @@ impl Node {
     /// Delivers what comes next in a stream, each with the one before it if that is kept; under the cursor's lock.
     fn go_on(&self, channel: &ChannelName, next: &[Next]) -> usize {
         match next {
-            [] => 0,
             [only] => self.parts.hub.deliver_all(channel, &[said(only)]),
             several => self.parts.hub.deliver_all(channel, &several.iter().map(said).collect::<Vec<_>>()),
         }
@@ -206,7 +205,6 @@ impl Node {
     pub(super) fn say(&self, channel: &ChannelName, publications: &[Publication]) -> usize {
         let said = |publication| Said { publication, before: None };
         match publications {
-            [] => 0,
             [only] => self.parts.hub.deliver_all(channel, &[said(only)]),
             several => self.parts.hub.deliver_all(channel, &several.iter().map(said).collect::<Vec<_>>()),
         }

@@ -31,6 +31,21 @@ struct Keys {
     ca_file: Option<String>,
 }
 
+/// The keys of a raw section: three types have them under the same names.
+macro_rules! keys {
+    ($raw:ident) => {
+        Keys {
+            hmac_secret: $raw.hmac_secret,
+            previous: ($raw.hmac_previous_secret, $raw.hmac_previous_valid_until),
+            public_keys: $raw.public_keys,
+            jwks_url: $raw.jwks_url,
+            allow_http: $raw.jwks_allow_http,
+            allow_private_addresses: $raw.jwks_allow_private_addresses,
+            ca_file: $raw.jwks_ca_file,
+        }
+    };
+}
+
 impl Checker<'_> {
     pub(super) fn auth(
         &mut self,
@@ -50,15 +65,7 @@ impl Checker<'_> {
 
     fn token(&mut self, raw: RawToken) -> TokenConfig {
         let path = "auth.token";
-        let keys = Keys {
-            hmac_secret: raw.hmac_secret,
-            previous: (raw.hmac_previous_secret, raw.hmac_previous_valid_until),
-            public_keys: raw.public_keys,
-            jwks_url: raw.jwks_url,
-            allow_http: raw.jwks_allow_http,
-            allow_private_addresses: raw.jwks_allow_private_addresses,
-            ca_file: raw.jwks_ca_file,
-        };
+        let keys = keys!(raw);
         self.algorithms(path, &raw.algorithms);
         self.leeway(path, raw.leeway);
         let rest = TokenConfig {
@@ -75,15 +82,7 @@ impl Checker<'_> {
     /// What was not set is the connection tokens'; so are the keys, if there are none.
     fn subscription_token(&mut self, raw: RawSubscriptionToken, token: &TokenConfig) -> TokenConfig {
         let path = "auth.subscription_token";
-        let keys = Keys {
-            hmac_secret: raw.hmac_secret,
-            previous: (raw.hmac_previous_secret, raw.hmac_previous_valid_until),
-            public_keys: raw.public_keys,
-            jwks_url: raw.jwks_url,
-            allow_http: raw.jwks_allow_http,
-            allow_private_addresses: raw.jwks_allow_private_addresses,
-            ca_file: raw.jwks_ca_file,
-        };
+        let keys = keys!(raw);
         if let Some(algorithms) = &raw.algorithms {
             self.algorithms(path, algorithms);
         }
@@ -181,15 +180,7 @@ impl Checker<'_> {
                 self.problem(&at, "is missing: every issuer has one");
             }
         }
-        let keys = Keys {
-            hmac_secret: raw.hmac_secret,
-            previous: (raw.hmac_previous_secret, raw.hmac_previous_valid_until),
-            public_keys: raw.public_keys,
-            jwks_url: raw.jwks_url,
-            allow_http: raw.jwks_allow_http,
-            allow_private_addresses: raw.jwks_allow_private_addresses,
-            ca_file: raw.jwks_ca_file,
-        };
+        let keys = keys!(raw);
         self.algorithms(path, &raw.algorithms);
         self.leeway(path, raw.leeway);
         let rest = TokenConfig {
