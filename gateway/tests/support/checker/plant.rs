@@ -189,13 +189,15 @@ impl Planter {
         self.choose(&all)
     }
 
-    /// So many neighbours in what a stretch got, without an end or another epoch between them.
+    /// So many neighbours in what a stretch got, without an end or another epoch between them, and with the
+    /// keys of retries remembered all the while: what is stored twice is excused only after they were not.
     fn run(&mut self, length: usize) -> Option<Vec<usize>> {
         let stretch = self.stretch(length, |_| true)?;
         let from = self.dice.below(stretch.got.len() - length + 1);
         let run = &stretch.got[from..from + length];
         let between = run[0]..run[length - 1];
-        let crossed = stretch.comings.iter().any(|coming| between.contains(coming));
+        let crossed = stretch.comings.iter().any(|coming| between.contains(coming))
+            || self.lines(|entry| matches!(entry, Entry::Amnesia { .. })).iter().any(|line| between.contains(line));
         // Whatever is done to it, nothing shall come before it was published.
         let published = run.iter().all(|at| self.invoked(*at).is_some_and(|invoked| invoked < run[0]));
         (!crossed && published).then(|| run.to_vec())
@@ -479,6 +481,10 @@ impl Planter {
             _ => None,
         };
         let (first, second) = (both(self.at(run[0]))?, both(self.at(run[1]))?);
+        // A retry that was stored twice in a row is nothing to exchange.
+        if first == second {
+            return None;
+        }
         for (at, (new_id, new_hash)) in [(run[0], second), (run[1], first)] {
             if let Entry::Delivered { id, hash, .. } = self.entry(at) {
                 (*id, *hash) = (new_id, new_hash);

@@ -49,7 +49,20 @@ fn checker_good_logs_have_everything_in_them() {
 
 #[test]
 fn checker_finds_every_planted_violation() {
-    let mut dice = Dice::new(seed());
+    all_are_found(seed());
+}
+
+/// Seeds by which a mutation once was not what it says.
+#[test]
+fn checker_finds_what_once_was_misplanted() {
+    // A swap brought a retry that was stored twice before the line at which its keys were forgotten.
+    all_are_found(32_576_097_728);
+    // What was exchanged was a retry that was stored twice in a row: nothing had changed.
+    all_are_found(142_000_426);
+}
+
+fn all_are_found(seed: u64) {
+    let mut dice = Dice::new(seed);
     assert!(KINDS.len() >= 30, "{} kinds", KINDS.len());
     let mut missed = Vec::new();
     for kind in KINDS {
