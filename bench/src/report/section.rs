@@ -130,9 +130,16 @@ pub const SECTIONS: &[Section] = &[
         drawing: Drawing::Nothing,
     },
     Section {
+        setting: "others-0",
+        title: "No other channels",
+        text: "The first fan-out again, to compare the next one with: one is measured right after the other.",
+        columns: FANOUT,
+        drawing: Drawing::Nothing,
+    },
+    Section {
         setting: "others-100000",
         title: "100,000 other channels",
-        text: "The first fan-out again, while 100,000 other channels have a subscriber each on the same node.",
+        text: "The same, while 100,000 other channels have a subscriber each on the same node.",
         columns: FANOUT,
         drawing: Drawing::Nothing,
     },

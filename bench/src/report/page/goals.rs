@@ -108,9 +108,11 @@ fn growth(record: &Record) -> Goal {
 
 fn nobody(record: &Record) -> Goal {
     let cpu = figure::CPU_PER_PUBLISH;
-    let lone = record.values(W1, OURS, figure::CPU_PER_DELIVERY.name);
-    let others = record.values("others-100000", OURS, figure::CPU_PER_DELIVERY.name);
-    let off = Spread::paired(&others, &lone, |with, without| 100.0 * (with / without - 1.0));
+    let delivery = |setting| record.values(setting, OURS, figure::CPU_PER_DELIVERY.name);
+    let lone = delivery(W1);
+    let off = Spread::paired(&delivery("others-100000"), &delivery("others-0"), |with, without| {
+        100.0 * (with / without - 1.0)
+    });
     let share = Spread::paired(&record.values("nobody", OURS, cpu.name), &lone, |publish, delivery| publish / delivery);
     Goal {
         claims: vec![
