@@ -25,11 +25,11 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::capability::Capability;
 use crate::data::normalise_json;
 use crate::limits::REVOKED_ID_BYTES_MAX;
 
 pub use crate::name::can_be_user;
-pub use capability::{Action, Capability, Matching};
 pub use place::{issuer, user_at};
 
 /// The latest moment that a claim may name: the end of the year 9999, in seconds since 1970. A larger

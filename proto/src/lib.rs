@@ -3,7 +3,7 @@
 //! | module | whose agreement |
 //! | --- | --- |
 //! | [`limits`], [`code`], [`name`], [`pattern`], [`data`] | everybody's: sizes, numbers, names, what a payload may be |
-//! | [`claims`] | the application's, which signs tokens, and the gateway's |
+//! | [`claims`], [`capability`] | the application's, which signs tokens and answers hooks, and the gateway's |
 //! | [`centrifuge`] | clients' that speak the Centrifuge protocol v2 |
 //! | [`api`] | backends' that call the server API |
 //! | [`hook`] | the application's backend that is asked by hooks, and told of events |
@@ -14,6 +14,7 @@
 //! fuzzed and compared with golden files.
 
 pub mod api;
+pub mod capability;
 pub mod centrifuge;
 pub mod claims;
 pub mod code;

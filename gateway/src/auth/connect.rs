@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fanfare_proto::claims::ConnectClaims;
 
 use super::issuer::Issuer;
-use super::{Refusal, TokenError, capability, overrides};
+use super::{Refusal, TokenError, overrides};
 use crate::model::{Capabilities, ChannelName, Overrides, UserId};
 
 /// What a good connection token says.
@@ -30,7 +30,7 @@ pub struct ConnectionToken {
     pub meta: Bytes,
 }
 
-/// What a connection token says of one server-side subscription.
+/// What a connection token, or the application's hook in its place, says of one server-side subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSub {
     /// What others on the channel see of the user: JSON on one line; empty if none.
@@ -39,6 +39,8 @@ pub struct ServerSub {
     pub data: Bytes,
     /// Where the channel's options do not hold.
     pub overrides: Overrides,
+    /// When the subscription expires, in seconds since 1970; none for never. Tokens have no word for it.
+    pub expires_at: Option<i64>,
 }
 
 pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
@@ -52,7 +54,7 @@ pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<C
         subs: subs(claims.channels, claims.subs)?,
         jti: claims.registered.jti,
         issued_at: claims.registered.iat,
-        caps: capability::read(claims.caps),
+        caps: Capabilities::new(claims.caps),
         meta: claims.meta,
     })
 }
@@ -65,7 +67,7 @@ fn subs(
     let plain = channels.into_iter().map(|channel| (channel, ServerSub::default()));
     let rich = with_options.into_iter().map(|(channel, options)| {
         let overrides = overrides(options.overrides);
-        (channel, ServerSub { info: options.info, data: options.data, overrides })
+        (channel, ServerSub { info: options.info, data: options.data, overrides, expires_at: None })
     });
     // Of two entries with one name a map keeps the later.
     plain

@@ -8,7 +8,6 @@
 //! This module must not know sessions, wires or channel rules: what a refusal means for the client is
 //! decided by whoever asked.
 
-pub mod capability;
 pub mod connect;
 pub mod explain;
 mod issuer;

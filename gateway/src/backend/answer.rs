@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use bytes::Bytes;
+use fanfare_proto::capability;
 use fanfare_proto::data::normalise_json;
 use fanfare_proto::hook;
 use fanfare_proto::limits::VERSION_EPOCH_BYTES_MAX;
 use fanfare_proto::name;
 
 use crate::model::wire::WireKey;
-use crate::model::{ChannelName, Close, CustomError, Renewed, UserId};
+use crate::model::{Capabilities, ChannelName, Close, CustomError, Overrides, Renewed, UserId};
 
 /// The latest moment that an answer may name: the end of the year 9999, in seconds since 1970. A larger number is
 /// most often a time in milliseconds, and would never come.
@@ -36,6 +37,8 @@ pub struct Identity {
     pub subs: BTreeMap<ChannelName, Sub>,
     /// For later hooks: JSON on one line; empty if none.
     pub meta: Bytes,
+    /// What the connection may do beyond its channels' rules; none if nothing.
+    pub caps: Option<Box<Capabilities>>,
 }
 
 /// A server-side subscription.
@@ -45,6 +48,10 @@ pub struct Sub {
     pub info: Bytes,
     /// For the client, as [`Identity::data`].
     pub data: Bytes,
+    /// Where the channel's options do not hold.
+    pub overrides: Overrides,
+    /// When the subscription expires, in seconds since 1970; none for never.
+    pub expires_at: Option<i64>,
 }
 
 /// A channel that somebody may have.
@@ -54,7 +61,9 @@ pub struct Permit {
     pub info: Bytes,
     /// As [`Sub::data`].
     pub data: Bytes,
-    /// When the subscription expires, in seconds since 1970; none for never.
+    /// As [`Sub::overrides`].
+    pub overrides: Overrides,
+    /// As [`Sub::expires_at`].
     pub expires_at: Option<i64>,
 }
 
@@ -83,8 +92,13 @@ pub(super) fn identity(result: hook::ConnectResult, wire: WireKey) -> Result<Ide
     // Of two entries with one name a map keeps the later: the one with options.
     let subs = plain.chain(result.subs).map(|(channel, options)| {
         let channel = ChannelName::parse(&channel).map_err(|_| "it names a channel that cannot exist")?;
-        let info = info(&options.info, &options.b64info)?;
-        Ok((channel, Sub { info, data: data(&options.data, &options.b64data, wire)? }))
+        let sub = Sub {
+            info: info(&options.info, &options.b64info)?,
+            data: data(&options.data, &options.b64data, wire)?,
+            overrides: overrides(options.r#override),
+            expires_at: moment(options.expire_at)?,
+        };
+        Ok((channel, sub))
     });
     Ok(Identity {
         user: user(&result.user)?,
@@ -93,6 +107,7 @@ pub(super) fn identity(result: hook::ConnectResult, wire: WireKey) -> Result<Ide
         data: data(&result.data, &result.b64data, wire)?,
         subs: subs.collect::<Result<_, Unusable>>()?,
         meta: one_line(result.meta).ok_or("meta is no JSON")?,
+        caps: caps(result.caps)?,
     })
 }
 
@@ -107,21 +122,50 @@ pub(super) fn renewed(result: Option<hook::RefreshResult>) -> Result<Renewed, Un
         expires_at: moment(result.expire_at)?,
         info: info(&result.info, &result.b64info)?,
         meta: one_line(result.meta).ok_or("meta is no JSON")?,
+        caps: caps(result.caps)?,
     })
 }
 
 pub(super) fn sub_renewed(result: Option<hook::SubRefreshResult>) -> Result<Renewed, Unusable> {
     let Some(result) = result.filter(|result| !result.expired) else { return Ok(Renewed::Expired) };
     let info = info(&result.info, &result.b64info)?;
-    Ok(Renewed::Until { expires_at: moment(result.expire_at)?, info, meta: Bytes::new() })
+    Ok(Renewed::Until { expires_at: moment(result.expire_at)?, info, meta: Bytes::new(), caps: None })
 }
 
 pub(super) fn permit(result: hook::SubscribeResult, wire: WireKey) -> Result<Permit, Unusable> {
     Ok(Permit {
         info: info(&result.info, &result.b64info)?,
         data: data(&result.data, &result.b64data, wire)?,
+        overrides: overrides(result.r#override),
         expires_at: moment(result.expire_at)?,
     })
+}
+
+/// One that says nothing we know spoils all: it may be an exception from those that follow.
+fn caps(said: Vec<hook::Capability>) -> Result<Option<Box<Capabilities>>, Unusable> {
+    let read = || {
+        let said = said.into_iter().map(TryInto::try_into).collect::<Result<Vec<capability::Capability>, _>>()?;
+        capability::check(&said).map(|()| Capabilities::new(said))
+    };
+    read().map_err(|_| "caps is no list of channels with the actions allowed on them")
+}
+
+fn overrides(said: Option<hook::SubscribeOptionOverride>) -> Overrides {
+    let hook::SubscribeOptionOverride {
+        presence,
+        join_leave,
+        force_recovery,
+        force_positioning,
+        force_push_join_leave,
+    } = said.unwrap_or_default();
+    let value = |said: Option<hook::BoolValue>| said.map(|said| said.value);
+    Overrides {
+        presence: value(presence),
+        join_leave: value(join_leave),
+        force_push_join_leave: value(force_push_join_leave),
+        force_recovery: value(force_recovery),
+        force_positioning: value(force_positioning),
+    }
 }
 
 pub(super) fn amendment(result: hook::PublishResult) -> Result<Amendment, Unusable> {
@@ -209,6 +253,7 @@ fn moment(seconds: i64) -> Result<Option<i64>, Unusable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Rights;
 
     const JSON: WireKey = WireKey::CentrifugeJson;
     const BYTES: WireKey = WireKey::CentrifugeProtobuf;
@@ -237,7 +282,7 @@ mod tests {
             (&b"{\"a\":1}"[..], &b"[1,2]"[..], &b""[..])
         );
         let subs: Vec<_> = identity.subs.iter().map(|(channel, sub)| (channel.as_str(), sub.clone())).collect();
-        let chat = Sub { info: bytes("{}"), data: bytes("1") };
+        let chat = Sub { info: bytes("{}"), data: bytes("1"), ..Sub::default() };
         assert_eq!(subs, [("chat:a", chat), ("news", Sub::default())]);
     }
 
@@ -293,6 +338,45 @@ mod tests {
         );
         let until = hook::RefreshResult { expire_at: 9, meta: bytes("{}"), ..Default::default() };
         let until = renewed(Some(until)).unwrap();
-        assert_eq!(until, Renewed::Until { expires_at: Some(9), info: Bytes::new(), meta: bytes("{}") });
+        assert_eq!(until, Renewed::Until { expires_at: Some(9), info: Bytes::new(), meta: bytes("{}"), caps: None });
+    }
+
+    #[test]
+    fn what_is_granted_beyond_the_rules() {
+        let yes = Some(hook::BoolValue { value: true });
+        let said = hook::SubscribeOptionOverride {
+            presence: yes,
+            force_recovery: Some(hook::BoolValue::default()),
+            ..Default::default()
+        };
+        let result = hook::SubscribeResult { r#override: Some(said), ..Default::default() };
+        let expected = Overrides { presence: Some(true), force_recovery: Some(false), ..Overrides::default() };
+        assert_eq!(permit(result, JSON).unwrap().overrides, expected);
+        let options = hook::SubscribeOptions { r#override: Some(said), expire_at: 7, ..Default::default() };
+        let result = hook::ConnectResult { subs: BTreeMap::from([("a".into(), options)]), ..Default::default() };
+        let identity = identity(result, JSON).unwrap();
+        let sub = identity.subs.values().next().unwrap();
+        assert_eq!((sub.overrides, sub.expires_at), (expected, Some(7)));
+    }
+
+    #[test]
+    fn one_capability_that_says_nothing_spoils_all() {
+        let entry = |channels: &str, matching: &str, allow: &str| hook::Capability {
+            channels: vec![channels.into()],
+            r#match: matching.into(),
+            allow: vec![allow.into()],
+        };
+        let read = |entries: &[hook::Capability]| caps(entries.to_vec());
+        let good = read(&[entry("news", "", "sub"), entry("chat:*", "wildcard", "pub")]).unwrap().unwrap();
+        assert_eq!(
+            (good.on("news"), good.on("chat:a"), good.on("a")),
+            (Rights::SUBSCRIBE, Rights::PUBLISH, Rights::NONE)
+        );
+        assert_eq!(read(&[]), Ok(None));
+        for bad in
+            [entry("a", "regex", "sub"), entry("a", "", "subscribe"), entry("a*", "", "sub"), entry("", "", "sub")]
+        {
+            assert!(read(&[entry("news", "", "sub"), bad.clone()]).is_err(), "{bad:?}");
+        }
     }
 }

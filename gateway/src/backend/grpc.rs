@@ -1,6 +1,7 @@
 //! Hooks over gRPC: unary calls of the service that `fanfare_proto::hook` names, over one HTTP/2 connection that is
 //! made at the first call and made again when it breaks.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
@@ -9,7 +10,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Code, Extensions, Request, Status};
+use tonic::{Code, ConnectError, Extensions, Request, Status};
 
 use fanfare_proto::hook::SERVICE;
 
@@ -60,7 +61,11 @@ impl GrpcRoad {
     fn explain(&self, status: &Status) -> Failure {
         match status.code() {
             Code::DeadlineExceeded => Failure::Timeout(self.patience),
-            Code::Unavailable => Failure::Broken("the gRPC status is UNAVAILABLE".into()),
+            // The same word for "nobody is there", which is tonic's own and says why, and for what a backend says.
+            Code::Unavailable => match connect_error(status) {
+                Some(error) => Failure::Unreachable(causes(error).into()),
+                None => Failure::Broken("the gRPC status is UNAVAILABLE".into()),
+            },
             // tonic's own word for a message over the limit.
             Code::OutOfRange => Failure::TooLarge(self.answer_max),
             code => Failure::GrpcStatus(format!("{code:?}").into()),
@@ -75,14 +80,18 @@ const HEADERS_BYTES_MAX: u32 = 64 * 1024;
 /// with).
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut texts = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        texts.push(cause.to_string());
-        next = cause.source();
-    }
-    texts.join(": ")
+/// Why there is no connection, if that is what is wrong.
+fn connect_error(status: &Status) -> Option<&ConnectError> {
+    chain(status).find_map(|error| error.downcast_ref())
+}
+
+fn causes(error: &(dyn Error + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// An error and what is behind it, outermost first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// Messages that are written already and read later: bytes in, bytes out.

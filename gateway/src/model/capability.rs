@@ -1,6 +1,8 @@
-//! What a connection may do beyond the rules of its channels, because its token says so.
+//! What a connection may do beyond the rules of its channels, because its token or a hook says so.
 
 use std::fmt;
+
+use fanfare_proto::capability::{self, Action, Matching};
 
 /// Entries in the order in which they count: the first that names a channel says what is allowed there,
 /// and no other is looked at. So an entry can be an exception from those that follow.
@@ -31,9 +33,9 @@ pub struct Rights(u8);
 
 impl Capabilities {
     /// These entries, boxed for whoever keeps them; none if there are none.
-    #[must_use]
-    pub fn new(entries: Vec<Capability>) -> Option<Box<Self>> {
-        (!entries.is_empty()).then(|| Box::new(Self(entries.into())))
+    pub fn new(entries: impl IntoIterator<Item = impl Into<Capability>>) -> Option<Box<Self>> {
+        let entries: Box<[Capability]> = entries.into_iter().map(Into::into).collect();
+        (!entries.is_empty()).then(|| Box::new(Self(entries)))
     }
 
     /// The entries, in the order in which they count.
@@ -47,6 +49,17 @@ impl Capabilities {
     pub fn on(&self, channel: &str) -> Rights {
         let first = self.0.iter().find(|entry| entry.channels.iter().any(|pattern| pattern.matches(channel)));
         first.map_or(Rights::NONE, |entry| entry.allow)
+    }
+}
+
+impl From<capability::Capability> for Capability {
+    fn from(said: capability::Capability) -> Self {
+        let pattern = |text: String| match said.matching {
+            Matching::Exact => Pattern::Exact(text.into()),
+            Matching::Wildcard => Pattern::Wildcard(text.into()),
+        };
+        let channels = said.channels.into_iter().map(pattern).collect();
+        Self { channels, allow: said.allow.into_iter().map(Rights::from).collect() }
     }
 }
 
@@ -118,6 +131,17 @@ impl Rights {
     #[must_use]
     pub const fn only_if(self, wanted: bool) -> Self {
         if wanted { self } else { Self::NONE }
+    }
+}
+
+impl From<Action> for Rights {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Subscribe => Self::SUBSCRIBE,
+            Action::Publish => Self::PUBLISH,
+            Action::Presence => Self::PRESENCE,
+            Action::History => Self::HISTORY,
+        }
     }
 }
 
@@ -194,7 +218,7 @@ mod tests {
         assert_eq!(caps.on("chat:secret"), Rights::NONE);
         assert_eq!(caps.on("chat:1"), Rights::SUBSCRIBE.and(Rights::HISTORY));
         assert_eq!(caps.on("other"), Rights::NONE);
-        assert!(Capabilities::new(Vec::new()).is_none());
+        assert!(Capabilities::new(Vec::<Capability>::new()).is_none());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::ChannelName;
 use super::command::Since;
+use super::{Capabilities, ChannelName};
 
 /// An order to one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub enum Renewed {
         info: Bytes,
         /// For the application's later hooks; empty to leave it as it is.
         meta: Bytes,
+        /// What the connection may do beyond its channels' rules; none to leave it as it is.
+        caps: Option<Box<Capabilities>>,
     },
     /// It ends.
     Expired,

@@ -49,7 +49,7 @@ impl Session {
         for (channel, lost) in lost.collect::<Vec<_>>() {
             let ended = lost.include(Rights::SUBSCRIBE);
             let code = if ended { unsubscribe::SERVER } else { unsubscribe::INSUFFICIENT_STATE };
-            tracing::debug!(%channel, ?lost, code, "ended a subscription: its connection's new token lacks what it stood on");
+            tracing::debug!(%channel, ?lost, code, "ended a subscription: its connection may no longer do what it stood on");
             if let Flow::Close(close) = self.unsubscribe_by_order(&channel, code, unsubscribe::reason(code)) {
                 return Flow::Close(close);
             }

@@ -38,6 +38,8 @@ impl Session {
         self.admit(&token.user, fingerprint)?;
         let mark = Arc::new(Mark::new(fingerprint));
         let subs = self.server_subscriptions(&token)?;
+        let kept = subs.iter().map(|(channel, sub)| Ok((channel.clone(), self.kept(channel, sub)?)));
+        let subscriptions = kept.collect::<Result<_, Refusal>>()?;
         let allowance = self.enter(&token.user)?;
         // Orders reach it from now on: a ban that comes while its channels are subscribed is not missed.
         self.shared.node.enter(Member {
@@ -57,7 +59,7 @@ impl Session {
             meta: if self.shared.hooks.is_empty() { Bytes::new() } else { token.meta },
             caps: token.caps,
             mark,
-            subscriptions: subs.iter().map(|(channel, sub)| (channel.clone(), sub.kept())).collect(),
+            subscriptions,
             allowance,
             seen: false,
         }));
@@ -106,7 +108,7 @@ impl Session {
             if let Some(subscription) = self.live()?.subscriptions.get_mut(channel) {
                 subscription.stands_on = stands_on;
             }
-            let joining = self.joining(channel, &sub.kept(), asked)?;
+            let joining = self.joining(channel, &self.kept(channel, sub)?, asked)?;
             let node = &node;
             joins.push(async move {
                 node.subscribe(joining, None).await.map(|standing| Some((channel.clone(), standing?)))
@@ -133,7 +135,9 @@ impl Session {
         self.heartbeat.begin(self.shared.now(), interval, timeout, rand::random());
         let subs = subs.into_iter().map(|(channel, sub)| {
             let standing = told(standings.remove(&channel).as_ref());
-            (channel, Subscribed { ttl: None, data: sub.data, standing, delta: false })
+            let told_ttl = sub.expires_at.filter(|_| matches!(self.sub_renewal(&channel), Ok(Renewal::Client)));
+            let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
+            (channel, Subscribed { ttl, data: sub.data, standing, delta: false })
         });
         let connected = Connected {
             client: self.connection,
@@ -210,6 +214,18 @@ impl Session {
         Ok(subs)
     }
 
+    /// What is kept of a server-side subscription.
+    fn kept(&self, channel: &ChannelName, sub: &ServerSub) -> Result<Subscription, Refusal> {
+        Ok(Subscription {
+            info: sub.info.clone(),
+            server_side: true,
+            expires_at: sub.expires_at,
+            renewal: self.sub_renewal(channel)?,
+            overrides: sub.overrides,
+            ..Subscription::default()
+        })
+    }
+
     /// None for anonymous clients, and for a user whose id makes no channel of their own: no name at all
     /// (spaces), one in another namespace (`:`), or one that lists other users (`,` and `#`). Such a user
     /// connects as before and has no personal channel.
@@ -225,17 +241,6 @@ impl Session {
             tracing::debug!("a user's id makes no personal channel");
         }
         own
-    }
-}
-
-impl ServerSub {
-    fn kept(&self) -> Subscription {
-        Subscription {
-            info: self.info.clone(),
-            server_side: true,
-            overrides: self.overrides,
-            ..Subscription::default()
-        }
     }
 }
 

@@ -27,7 +27,8 @@ impl Session {
         let hello = Hello { data: &connect.data, name: &connect.name, version: &connect.version };
         let identity = self.waiting(hook.connect(self.caller(), hello)).await?;
         let Some(identity) = identity else { return Ok(None) };
-        self.not_expired(identity.expires_at)?;
+        let ends = identity.subs.values().map(|sub| sub.expires_at);
+        ends.chain([identity.expires_at]).try_for_each(|ends| self.not_expired(ends))?;
         Ok(Some(identity.into()))
     }
 
@@ -121,12 +122,13 @@ impl From<HookError> for Refusal {
 
 impl From<Identity> for Arrival {
     fn from(identity: Identity) -> Self {
-        let Identity { user, info, expires_at, data, subs, meta } = identity;
+        let Identity { user, info, expires_at, data, subs, meta, caps } = identity;
         let sub = |(channel, sub): (ChannelName, Sub)| {
-            (channel, ServerSub { info: sub.info, data: sub.data, ..ServerSub::default() })
+            let Sub { info, data, overrides, expires_at } = sub;
+            (channel, ServerSub { info, data, overrides, expires_at })
         };
         let subs = subs.into_iter().map(sub).collect();
-        let token = ConnectionToken { user, info, expires_at, subs, meta, ..ConnectionToken::default() };
+        let token = ConnectionToken { user, info, expires_at, subs, meta, caps, ..ConnectionToken::default() };
         Self { token, data }
     }
 }

@@ -87,7 +87,10 @@ impl Session {
             tracing::warn!("an order to subscribe a client to a channel that it cannot have was left undone");
             return Flow::Continue;
         }
-        let ttl = subscription.expires_at.map(|expires_at| shared.until(expires_at));
+        // Known: its options were looked at.
+        let renewal = self.sub_renewal(&channel).unwrap_or_default();
+        let subscription = Subscription { renewal, ..subscription };
+        let ttl = subscription.expires_at.filter(|_| renewal == Renewal::Client).map(|at| shared.until(at));
         let (wire, name) = (Arc::clone(&self.wire), channel.clone());
         let opening = move |standing: Option<&Standing>| {
             let subscribed = Subscribed { ttl, data: data.clone(), standing: told(standing), delta: false };

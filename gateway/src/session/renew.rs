@@ -86,7 +86,7 @@ impl Session {
         let State::Live(live) = &mut self.state else { return Flow::Continue };
         live.renewal = Renewal::Hook;
         match answer {
-            Renewed::Until { expires_at, info, meta } if expires_at.is_none_or(|at| at > now) => {
+            Renewed::Until { expires_at, info, meta, caps } if expires_at.is_none_or(|at| at > now) => {
                 live.expires_at = expires_at;
                 if !info.is_empty() {
                     live.info = info;
@@ -94,7 +94,11 @@ impl Session {
                 if !meta.is_empty() {
                     live.meta = meta;
                 }
-                Flow::Continue
+                if caps.is_none() {
+                    return Flow::Continue;
+                }
+                live.caps = caps;
+                self.withdraw()
             }
             Renewed::Until { .. } | Renewed::Expired => CloseCode::Expired.into(),
             Renewed::Unknown => {

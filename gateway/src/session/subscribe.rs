@@ -35,21 +35,21 @@ impl Session {
             token => Some(self.verify_for(&channel, token).await?),
         };
         let fingerprint = token.as_ref().map(|token| Box::new(self.fingerprint(token)));
-        let (grant, permit, overrides) = match token {
-            Some(SubscriptionToken { info, data, expires_at, overrides, .. }) => {
-                (Grant::Token, Permit { info, data, expires_at }, overrides)
+        let (grant, permit) = match token {
+            Some(SubscriptionToken { info, data, overrides, expires_at, .. }) => {
+                (Grant::Token, Permit { info, data, overrides, expires_at })
             }
             None => match self.ask_for_channel(&channel, &subscribe.data).await? {
-                Some(permit) => (Grant::Hook, permit, Overrides::default()),
-                None => (Grant::None, Permit::default(), Overrides::default()),
+                Some(permit) => (Grant::Hook, permit),
+                None => (Grant::None, Permit::default()),
             },
         };
         self.permit(&channel, grant)?;
+        let Permit { info, data, overrides, expires_at } = permit;
         let stands_on = self.stands_on(&channel, grant, &subscribe, overrides)?;
         if grant != Grant::Token {
             self.open_by_name(&channel).await?;
         }
-        let Permit { info, data, expires_at } = permit;
         let renewal = self.sub_renewal(&channel)?;
         let told_ttl = expires_at.filter(|_| renewal == Renewal::Client);
         let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));

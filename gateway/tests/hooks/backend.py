@@ -13,18 +13,21 @@ How it answers is a plan: one of these keys.
 A client's own payload may hold a plan ({"plan": ...}); else it is the one that the test has set for this kind of
 question (POST /plan), else an empty answer. GET /seen tells and forgets what was asked.
 
-Started by backend.rs with the directory of hook.proto as its only argument; prints its two ports as JSON.
+Started by backend.rs with the directory of hook.proto and that of a certificate for localhost as its arguments;
+prints its ports as JSON: without and with TLS, these on all of the machine's addresses.
 """
 
 import base64
 import importlib
 import json
+import ssl
 import sys
 import tempfile
 import threading
 import time
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import grpc
 from grpc_tools import protoc
@@ -132,6 +135,9 @@ def fill(message, values):
                     fill(target[key], entry)
                 else:
                     target[key] = entry
+        elif field.message_type and isinstance(value, list):
+            for entry in value:
+                fill(getattr(message, name).add(), entry)
         elif field.message_type:
             getattr(message, name).SetInParent()
             fill(getattr(message, name), value)
@@ -152,7 +158,7 @@ def read(message):
     return body
 
 
-def grpc_server(schemas):
+def grpc_server(schemas, certificate, key):
     messages, services = compiled(schemas)
 
     def answers(kind, answer):
@@ -183,17 +189,32 @@ def grpc_server(schemas):
     servicer = type("Servicer", (services.CentrifugoProxyServicer,), methods)()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
     services.add_CentrifugoProxyServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    plain = server.add_insecure_port("127.0.0.1:0")
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    secure = server.add_secure_port("0.0.0.0:0", credentials)
     server.start()
-    return server, port
+    return server, {"grpc": plain, "grpcs": secure}
+
+
+def http_server(address, tls=None):
+    """Answers until the process ends; returns its port."""
+    http = ThreadingHTTPServer((address, 0), Http)
+    http.daemon_threads = True
+    if tls is not None:
+        # The handshake is the connection's thread's affair: a client that does not finish it holds up nobody.
+        http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    return http.server_address[1]
 
 
 def main():
-    server, grpc_port = grpc_server(sys.argv[1])
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Http)
-    http.daemon_threads = True
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    print(json.dumps({"http": http.server_address[1], "grpc": grpc_port}), flush=True)
+    schemas, certificates = sys.argv[1:]
+    certificate, key = (Path(certificates) / name for name in ("localhost.pem", "localhost.key"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    server, ports = grpc_server(schemas, certificate, key)
+    ports |= {"http": http_server("127.0.0.1"), "https": http_server("0.0.0.0", tls)}
+    print(json.dumps(ports), flush=True)
     # Until whoever started it goes.
     sys.stdin.read()
     server.stop(0)

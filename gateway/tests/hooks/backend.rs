@@ -13,8 +13,7 @@ use crate::gateway::DEADLINE;
 #[derive(Debug)]
 pub struct Backend {
     child: Child,
-    http_port: u64,
-    grpc_port: u64,
+    ports: Value,
     client: reqwest::Client,
 }
 
@@ -38,10 +37,11 @@ impl Seen {
 impl Backend {
     /// Starts one and waits until it listens.
     pub fn start() -> Self {
-        let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/schema");
+        let gateway = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new(python())
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hooks/backend.py"))
-            .arg(schemas)
+            .arg(gateway.join("tests/hooks/backend.py"))
+            .arg(gateway.join("../proto/schema"))
+            .arg(gateway.join("tests/certificates"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -50,30 +50,43 @@ impl Backend {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ports: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         let client = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
-        let port = |name: &str| ports[name].as_u64().unwrap();
-        Self { child, http_port: port("http"), grpc_port: port("grpc"), client }
+        Self { child, ports, client }
     }
 
     /// Where it is asked over HTTP.
     pub fn http(&self) -> String {
-        format!("http://127.0.0.1:{}/hook", self.http_port)
+        format!("http://127.0.0.1:{}/hook", self.port("http"))
     }
 
     /// Where it is asked over gRPC.
     pub fn grpc(&self) -> String {
-        format!("grpc://127.0.0.1:{}", self.grpc_port)
+        format!("grpc://127.0.0.1:{}", self.port("grpc"))
+    }
+
+    /// Where it is asked over HTTP in TLS, by one of its names or addresses.
+    pub fn https(&self, host: &str) -> String {
+        format!("https://{host}:{}/hook", self.port("https"))
+    }
+
+    /// The same over gRPC.
+    pub fn grpcs(&self, host: &str) -> String {
+        format!("grpcs://{host}:{}", self.port("grpcs"))
+    }
+
+    fn port(&self, road: &str) -> u64 {
+        self.ports[road].as_u64().unwrap()
     }
 
     /// Sets how it answers a kind of question; the plans are explained in `backend.py`.
     pub async fn plan(&self, kind: &str, plan: Value) {
-        let url = format!("http://127.0.0.1:{}/plan", self.http_port);
+        let url = format!("http://127.0.0.1:{}/plan", self.port("http"));
         let body = json!({ kind: plan }).to_string();
         assert!(self.client.post(url).body(body).send().await.unwrap().status().is_success());
     }
 
     /// What it was asked since it was looked at last.
     pub async fn seen(&self) -> Vec<Seen> {
-        let url = format!("http://127.0.0.1:{}/seen", self.http_port);
+        let url = format!("http://127.0.0.1:{}/seen", self.port("http"));
         let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
         let seen: Vec<Value> = serde_json::from_str(&text).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();

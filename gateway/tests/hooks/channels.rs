@@ -42,6 +42,26 @@ async fn the_application_says_who_may_have_a_channel() {
 }
 
 #[tokio::test]
+async fn the_application_puts_options_of_the_channel_aside_for_one_subscription() {
+    let backend = Backend::start();
+    let rules = format!("{CHANNELS}presence = true\nallow_presence_for_subscriber = true\n");
+    for url in [backend.http(), backend.grpc()] {
+        let gateway = gateway(&url, &rules).await;
+        let mut socket = client(&gateway, &backend, "42").await;
+        let unseen = json!({ "presence": { "value": false }, "force_recovery": { "value": true } });
+        let result = json!({ "plan": { "answer": { "result": { "override": unseen } } } });
+        let reply = subscribe(&mut socket, 2, "chat:a", result).await;
+        assert_eq!(reply["subscribe"]["recoverable"], true, "{reply}");
+        let reply = subscribe(&mut socket, 3, "chat:b", Value::Null).await;
+        assert!(reply["subscribe"].get("recoverable").is_none(), "the others have the rules: {reply}");
+        for (id, channel, there) in [(4, "chat:a", 0), (5, "chat:b", 1)] {
+            socket.text(json!({ "id": id, "presence_stats": { "channel": channel } }).to_string()).await;
+            assert_eq!(socket.reply(id).await["presence_stats"]["num_clients"], there, "{channel}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_names_and_tokens_decide_the_application_is_not_asked() {
     let backend = Backend::start();
     let gateway = gateway(&backend.http(), CHANNELS).await;

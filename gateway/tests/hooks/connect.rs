@@ -47,6 +47,56 @@ async fn the_application_says_who_it_is_and_what_they_have() {
 }
 
 #[tokio::test]
+async fn the_application_grants_more_than_the_rules() {
+    let backend = Backend::start();
+    let caps = json!([
+        { "channels": ["staff:secret"], "allow": [] },
+        { "channels": ["staff:*"], "match": "wildcard", "allow": ["sub", "pub"] },
+    ]);
+    let plan = json!({ "plan": { "answer": { "result": { "user": "42", "caps": caps } } } });
+    for url in [backend.http(), backend.grpc()] {
+        let hook = format!("[hook]\nconnect = \"app\"\n[hook.app]\nurl = \"{url}\"\n");
+        let gateway = Gateway::start(&format!("{hook}[[channel.namespace]]\nname = \"staff\"\n")).await;
+        let (mut socket, reply) = connect(&gateway, plan.clone()).await;
+        assert!(reply["connect"].is_object(), "{reply}");
+        socket.text(r#"{"id":2,"subscribe":{"channel":"staff:a"}}"#).await;
+        assert!(socket.reply(2).await["subscribe"].is_object());
+        socket.text(r#"{"id":3,"publish":{"channel":"staff:a","data":1}}"#).await;
+        assert_eq!(socket.publication().await, ("staff:a".to_owned(), json!(1)));
+        for (id, channel) in [(4, "staff:secret"), (5, "other")] {
+            socket.text(json!({ "id": id, "subscribe": { "channel": channel } }).to_string()).await;
+            assert_eq!(socket.reply(id).await["error"]["code"], 103, "{channel}");
+        }
+        let regex = json!([{ "channels": ["^staff:.*$"], "match": "regex", "allow": ["sub"] }]);
+        let plan = json!({ "plan": { "answer": { "result": { "user": "42", "caps": regex } } } });
+        let (_socket, reply) = connect(&gateway, plan).await;
+        assert_eq!(reply["error"]["code"], 100, "what is not understood grants nothing: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_side_subscription_of_an_answer_has_its_own_end_and_options() {
+    let backend = Backend::start();
+    let gateway =
+        gateway(&backend.http(), "[channel.default]\npresence = true\nallow_presence_for_subscriber = true\n").await;
+    let subs = json!({
+        "own": { "expire_at": token::now() + 3600, "override": { "presence": { "value": false } } },
+        "news": {},
+    });
+    let plan = json!({ "answer": { "result": { "user": "42", "subs": subs } } });
+    let (mut socket, reply) = connect(&gateway, json!({ "plan": plan })).await;
+    let subs = &reply["connect"]["subs"];
+    assert_eq!((&subs["own"]["expires"], &subs["news"]["expires"]), (&json!(true), &Value::Null), "{reply}");
+    for (id, channel, there) in [(2, "own", 0), (3, "news", 1)] {
+        socket.text(json!({ "id": id, "presence_stats": { "channel": channel } }).to_string()).await;
+        assert_eq!(socket.reply(id).await["presence_stats"]["num_clients"], there, "{channel}");
+    }
+    let plan = json!({ "answer": { "result": { "user": "42", "subs": { "own": { "expire_at": 1 } } } } });
+    let (_socket, reply) = connect(&gateway, json!({ "plan": plan })).await;
+    assert_eq!(reply["error"]["code"], 110, "over before it began: {reply}");
+}
+
+#[tokio::test]
 async fn an_answer_cannot_name_what_is_no_users_id() {
     let backend = Backend::start();
     let gateway = gateway(&backend.http(), "").await;

@@ -52,6 +52,54 @@ async fn a_connection_goes_on_as_long_as_the_application_says() {
 }
 
 #[tokio::test]
+async fn what_an_application_no_longer_grants_ends() {
+    let backend = Backend::start();
+    let gateway = life(&backend).await;
+    let plan = |result: Value| json!({ "answer": { "result": result } });
+    let caps = |channel: &str| json!([{ "channels": [channel], "allow": ["sub"] }]);
+    let (mut socket, _) = connect(&gateway, json!({ "plan": plan(json!({ "user": "42", "caps": caps("a") })) })).await;
+    socket.text(r#"{"id":2,"subscribe":{"channel":"a"}}"#).await;
+    assert!(socket.reply(2).await["subscribe"].is_object());
+    // Not a word of them leaves them as they are.
+    backend.plan("refresh", plan(json!({ "expire_at": soon() + 3600 }))).await;
+    socket.text(r#"{"id":3,"refresh":{"token":""}}"#).await;
+    assert!(socket.reply(3).await["refresh"].is_object());
+    socket.text(r#"{"id":4,"subscribe":{"channel":"b"}}"#).await;
+    assert_eq!(socket.reply(4).await["error"]["code"], 103);
+    backend.plan("refresh", plan(json!({ "expire_at": soon() + 3600, "caps": caps("b") }))).await;
+    socket.text(r#"{"id":5,"refresh":{"token":""}}"#).await;
+    let push = socket.expect_line().await["push"].clone();
+    assert_eq!((&push["channel"], &push["unsubscribe"]["code"]), (&json!("a"), &json!(2000)));
+    assert!(socket.reply(5).await["refresh"].is_object());
+    socket.text(r#"{"id":6,"subscribe":{"channel":"b"}}"#).await;
+    assert!(socket.reply(6).await["subscribe"].is_object());
+    // None at all are an entry that allows nothing.
+    backend
+        .plan("refresh", plan(json!({ "expire_at": soon() + 3600, "caps": [{ "channels": [], "allow": [] }] })))
+        .await;
+    socket.text(r#"{"id":7,"refresh":{"token":""}}"#).await;
+    let push = socket.expect_line().await["push"].clone();
+    assert_eq!((&push["channel"], &push["unsubscribe"]["code"]), (&json!("b"), &json!(2000)));
+}
+
+#[tokio::test]
+async fn a_server_side_subscription_is_asked_about_when_it_expires() {
+    let backend = Backend::start();
+    let gateway = life(&backend).await;
+    backend.plan("sub_refresh", json!({ "answer": { "result": { "expire_at": soon() + 3600 } } })).await;
+    let subs = json!({ "chat:own": { "expire_at": soon() } });
+    let result = json!({ "user": "42", "subs": subs });
+    let (mut socket, reply) = connect(&gateway, json!({ "plan": { "answer": { "result": result } } })).await;
+    assert!(reply["connect"]["subs"]["chat:own"].get("expires").is_none(), "the client has nothing to do: {reply}");
+    assert_eq!(asked(&backend, "sub_refresh").await.body["channel"], "chat:own");
+    // The same for one that the backend makes later.
+    let order = json!({ "user": "42", "channel": "chat:later", "expire_at": soon() });
+    assert!(gateway.api("subscribe", &order).await["result"].is_object());
+    assert_eq!(socket.expect_line().await["push"]["channel"], "chat:later");
+    assert_eq!(asked(&backend, "sub_refresh").await.body["channel"], "chat:later");
+}
+
+#[tokio::test]
 async fn a_backend_that_is_down_costs_nobody_the_connection() {
     let backend = Backend::start();
     let gateway = life(&backend).await;

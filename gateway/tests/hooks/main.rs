@@ -25,6 +25,7 @@ mod hanging;
 mod headers;
 mod life;
 mod meanwhile;
+mod tls;
 
 use backend::Backend;
 use gateway::Gateway;

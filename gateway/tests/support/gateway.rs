@@ -226,6 +226,8 @@ fn launch(directory: &TempDir, listen: SocketAddr, internal: SocketAddr) -> Chil
         // Of the tests, not for the gateway, which would warn of them.
         .env_remove("FANFARE_FAULTS_SEED")
         .env_remove("FANFARE_FAULTS_MINUTES")
+        // Nobody out there: only what tests serve themselves.
+        .env("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates/authority.pem"))
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

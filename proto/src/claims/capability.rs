@@ -1,60 +1,13 @@
-//! The claim `caps` of a connection token: what its bearer may do on which channels, beyond what the
-//! channels' own rules allow. The shape is Centrifugo's:
-//!
-//! ```json
-//! [{"channels": ["news", "user_42"], "allow": ["sub"]},
-//!  {"channels": ["chat:*"], "match": "wildcard", "allow": ["sub", "pub", "prs", "hst"]}]
-//! ```
+//! The claim `caps` of a connection token, as JSON: see [`crate::capability`].
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{ClaimsError, Object, claim, present};
-use crate::limits::{CAPABILITIES_MAX, CAPABILITY_CHANNELS_MAX, CHANNEL_NAME_BYTES_MAX};
-use crate::name;
+use crate::capability::{Action, Capability, Matching, check};
 
 /// The claim's name, for errors.
 const CAPS: &str = "caps";
-
-/// One entry: the first that names a channel says what its bearer may do there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Capability {
-    /// Names, or patterns of names, as [`Capability::matching`] says; each could name a channel.
-    pub channels: Vec<String>,
-    /// How `channels` are compared with a channel's name.
-    pub matching: Matching,
-    /// What may be done; nothing at all makes an exception from the entries that follow.
-    pub allow: Vec<Action>,
-}
-
-/// How a capability's channels are compared with names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Matching {
-    /// Each is one channel's name.
-    #[default]
-    #[serde(rename = "")]
-    Exact,
-    /// `*` stands for any characters, none and `:` included.
-    #[serde(rename = "wildcard")]
-    Wildcard,
-}
-
-/// What may be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Action {
-    /// Subscribe.
-    #[serde(rename = "sub")]
-    Subscribe,
-    /// Publish.
-    #[serde(rename = "pub")]
-    Publish,
-    /// Ask who is there, and be told who comes and goes.
-    #[serde(rename = "prs")]
-    Presence,
-    /// Read what was said, and get what was missed.
-    #[serde(rename = "hst")]
-    History,
-}
 
 #[derive(Deserialize)]
 struct Raw {
@@ -64,35 +17,24 @@ struct Raw {
     allow: Vec<Action>,
 }
 
-/// Reads the claim. Strict as all claims are: an entry that says nothing we know (`regex`, a right of
-/// another version) makes the token invalid, since to pass over an exception would widen what follows.
+/// Reads the claim; one bad entry makes the token invalid.
 pub(super) fn read(raw: Option<&RawValue>) -> Result<Vec<Capability>, ClaimsError> {
     let entries: Vec<Object<Raw>> = claim(CAPS, raw)?.unwrap_or_default();
-    let channels: usize = entries.iter().map(|Object(entry)| entry.channels.len()).sum();
-    if entries.len() > CAPABILITIES_MAX || channels > CAPABILITY_CHANNELS_MAX {
-        return Err(ClaimsError::Claim(CAPS));
-    }
-    entries.into_iter().map(|Object(entry)| check(entry)).collect()
-}
-
-fn check(Raw { channels, matching, allow }: Raw) -> Result<Capability, ClaimsError> {
-    let matching = matching.unwrap_or_default();
-    let could_be = |text: &String| match matching {
-        Matching::Exact => name::check(text).is_ok(),
-        // Without its stars it is a part of a name, or nothing.
-        Matching::Wildcard => {
-            text.len() <= CHANNEL_NAME_BYTES_MAX
-                && text.split('*').all(|part| part.is_empty() || name::check(part).is_ok())
-        }
+    let entry = |Object(Raw { channels, matching, allow })| Capability {
+        channels,
+        matching: matching.unwrap_or_default(),
+        allow,
     };
-    let sound = channels.iter().all(could_be) && channels.iter().all(|text| !text.is_empty());
-    if sound { Ok(Capability { channels, matching, allow }) } else { Err(ClaimsError::Claim(CAPS)) }
+    let entries: Vec<Capability> = entries.into_iter().map(entry).collect();
+    check(&entries).map_err(|_| ClaimsError::Claim(CAPS))?;
+    Ok(entries)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::claims::{ConnectClaims, SubscribeClaims};
+    use crate::limits::{CAPABILITIES_MAX, CAPABILITY_CHANNELS_MAX, CHANNEL_NAME_BYTES_MAX};
 
     fn caps(value: &str) -> Result<Vec<Capability>, ClaimsError> {
         ConnectClaims::parse(format!(r#"{{"caps":{value}}}"#).as_bytes()).map(|claims| claims.caps)

@@ -14,6 +14,8 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::capability;
+
 pub use schema::*;
 
 /// The messages, generated from `schema/hook.proto`. JSON names are the fields' names.
@@ -133,6 +135,15 @@ hooks! {
     "Publish": PublishRequest, PublishResponse, PublishResult;
     "RPC": RpcRequest, RpcResponse, RpcResult;
     "SubRefresh": SubRefreshRequest, SubRefreshResponse, SubRefreshResult;
+}
+
+impl TryFrom<Capability> for capability::Capability {
+    type Error = capability::CapabilityError;
+
+    fn try_from(Capability { channels, r#match, allow }: Capability) -> Result<Self, Self::Error> {
+        let allow = allow.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        Ok(Self { channels, matching: r#match.try_into()?, allow })
+    }
 }
 
 #[cfg(test)]
