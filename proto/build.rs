@@ -65,6 +65,9 @@ fn hook_rules(field: &FieldDescriptor) -> &'static str {
         Kind::Message(_) if !field.is_list() && !field.is_map() => {
             r#"deserialize_with = "crate::hook::field::message", skip_serializing_if = "Option::is_none""#
         }
+        Kind::Message(_) if field.is_list() => {
+            r#"deserialize_with = "crate::hook::field::messages", skip_serializing_if = "crate::hook::field::is_default""#
+        }
         // Backends look the user up by it, also where it is empty: that is the anonymous one.
         _ if field.name() == "user" && field.parent_message().name().ends_with("Request") => {
             r#"deserialize_with = "crate::hook::field::or_default""#

@@ -78,7 +78,7 @@ pub enum CloseCode {
     ServerError = 3004,
     /// The connection token expired and no new one came.
     Expired = 3005,
-    /// A subscription token expired and no new one came.
+    /// A subscription that the server made expired.
     SubscriptionExpired = 3006,
     /// The client reads more slowly than its channels speak.
     Slow = 3008,

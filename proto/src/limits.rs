@@ -59,10 +59,10 @@ pub const CLIENT_NAME_CHARS_MAX: usize = 16;
 /// Longest client version, in characters; the rest is cut.
 pub const CLIENT_VERSION_CHARS_MAX: usize = 64;
 
-/// Most entries of the claim `caps` of one token. Each command looks them through, so they must stay few.
+/// Most capabilities of one connection: entries of a token's claim, or of a hook's answer, `caps`. Each command looks them through, so they must stay few.
 pub const CAPABILITIES_MAX: usize = 64;
 
-/// Most channels, and patterns of channels, in all entries of one token's `caps` together.
+/// Most channels, and patterns of channels, in all of them together.
 pub const CAPABILITY_CHANNELS_MAX: usize = 256;
 
 /// The latest moment that anybody may name: the end of the year 9999, in seconds since 1970. A larger

@@ -7,7 +7,7 @@ use fanfare_proto::claims::ConnectClaims;
 
 use super::issuer::Issuer;
 use super::{Refusal, TokenError, overrides};
-use crate::model::{Capabilities, ChannelName, Overrides, UserId};
+use crate::model::{Capabilities, ChannelName, Permit, UserId};
 
 /// What a good connection token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct ConnectionToken {
     /// When the connection expires, in seconds since 1970; none for never.
     pub expires_at: Option<i64>,
     /// Channels that the client is subscribed to without asking. Their namespaces may be unknown.
-    pub subs: BTreeMap<ChannelName, ServerSub>,
+    pub subs: BTreeMap<ChannelName, Permit>,
     /// The token's own id; empty if none.
     pub jti: String,
     /// When the token was made, in seconds since 1970; none if it does not say.
@@ -28,19 +28,6 @@ pub struct ConnectionToken {
     pub caps: Option<Box<Capabilities>>,
     /// For the application's hooks, never for clients: JSON on one line; empty if none.
     pub meta: Bytes,
-}
-
-/// What a connection token, or the application's hook in its place, says of one server-side subscription.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerSub {
-    /// What others on the channel see of the user: JSON on one line; empty if none.
-    pub info: Bytes,
-    /// What the client gets with the subscription: JSON on one line; empty if none.
-    pub data: Bytes,
-    /// Where the channel's options do not hold.
-    pub overrides: Overrides,
-    /// When the subscription expires, in seconds since 1970; none for never. Tokens have no word for it.
-    pub expires_at: Option<i64>,
 }
 
 pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<ConnectionToken, TokenError> {
@@ -63,11 +50,12 @@ pub(super) fn read(issuer: &Issuer, payload: &[u8], now_unix_s: i64) -> Result<C
 fn subs(
     channels: Vec<String>,
     with_options: BTreeMap<String, fanfare_proto::claims::SubscriptionOptions>,
-) -> Result<BTreeMap<ChannelName, ServerSub>, Refusal> {
-    let plain = channels.into_iter().map(|channel| (channel, ServerSub::default()));
+) -> Result<BTreeMap<ChannelName, Permit>, Refusal> {
+    let plain = channels.into_iter().map(|channel| (channel, Permit::default()));
     let rich = with_options.into_iter().map(|(channel, options)| {
         let overrides = overrides(options.overrides);
-        (channel, ServerSub { info: options.info, data: options.data, overrides, expires_at: None })
+        // Tokens have no word for the end of one of them.
+        (channel, Permit { info: options.info, data: options.data, overrides, expires_at: None })
     });
     // Of two entries with one name a map keeps the later.
     plain

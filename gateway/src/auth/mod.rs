@@ -31,7 +31,7 @@ use fanfare_proto::claims::{self, ClaimsError};
 use crate::config::section::AuthConfig;
 use crate::model::Overrides;
 
-pub use connect::{ConnectionToken, ServerSub};
+pub use connect::ConnectionToken;
 pub use key::{Header, Key, KeyError, KeyFault, KeySource};
 pub use sources::KeySets;
 pub use subscribe::SubscriptionToken;

@@ -13,7 +13,7 @@ use fanfare_proto::limits::VERSION_EPOCH_BYTES_MAX;
 use fanfare_proto::name;
 
 use crate::model::wire::WireKey;
-use crate::model::{Capabilities, ChannelName, Close, CustomError, Overrides, Renewed, UserId};
+use crate::model::{Capabilities, ChannelName, Close, CustomError, Overrides, Permit, Renewed, UserId};
 
 /// The latest moment that an answer may name: the end of the year 9999, in seconds since 1970. A larger number is
 /// most often a time in milliseconds, and would never come.
@@ -34,37 +34,11 @@ pub struct Identity {
     /// For the client; empty if none. On a wire of JSON it is JSON on one line.
     pub data: Bytes,
     /// Channels that the client is subscribed to without asking. Their namespaces may be unknown.
-    pub subs: BTreeMap<ChannelName, Sub>,
+    pub subs: BTreeMap<ChannelName, Permit>,
     /// For later hooks: JSON on one line; empty if none.
     pub meta: Bytes,
     /// What the connection may do beyond its channels' rules; none if nothing.
     pub caps: Option<Box<Capabilities>>,
-}
-
-/// A server-side subscription.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sub {
-    /// What others on the channel see of the client: JSON on one line; empty if none.
-    pub info: Bytes,
-    /// For the client, as [`Identity::data`].
-    pub data: Bytes,
-    /// Where the channel's options do not hold.
-    pub overrides: Overrides,
-    /// When the subscription expires, in seconds since 1970; none for never.
-    pub expires_at: Option<i64>,
-}
-
-/// A channel that somebody may have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Permit {
-    /// As [`Sub::info`].
-    pub info: Bytes,
-    /// As [`Sub::data`].
-    pub data: Bytes,
-    /// As [`Sub::overrides`].
-    pub overrides: Overrides,
-    /// As [`Sub::expires_at`].
-    pub expires_at: Option<i64>,
 }
 
 /// How a publication goes out.
@@ -92,7 +66,7 @@ pub(super) fn identity(result: hook::ConnectResult, wire: WireKey) -> Result<Ide
     // Of two entries with one name a map keeps the later: the one with options.
     let subs = plain.chain(result.subs).map(|(channel, options)| {
         let channel = ChannelName::parse(&channel).map_err(|_| "it names a channel that cannot exist")?;
-        let sub = Sub {
+        let sub = Permit {
             info: info(&options.info, &options.b64info)?,
             data: data(&options.data, &options.b64data, wire)?,
             overrides: overrides(options.r#override),
@@ -142,12 +116,14 @@ pub(super) fn permit(result: hook::SubscribeResult, wire: WireKey) -> Result<Per
 }
 
 /// One that says nothing we know spoils all: it may be an exception from those that follow.
-fn caps(said: Vec<hook::Capability>) -> Result<Option<Box<Capabilities>>, Unusable> {
+fn caps(said: Vec<hook::ChannelsCapability>) -> Result<Option<Box<Capabilities>>, Unusable> {
     let read = || {
         let said = said.into_iter().map(TryInto::try_into).collect::<Result<Vec<capability::Capability>, _>>()?;
         capability::check(&said).map(|()| Capabilities::new(said))
     };
-    read().map_err(|_| "caps is no list of channels with the actions allowed on them")
+    read().map_err(
+        |_| "caps is no list of at most 64 entries, with 256 channels together and the actions allowed on them",
+    )
 }
 
 fn overrides(said: Option<hook::SubscribeOptionOverride>) -> Overrides {
@@ -282,8 +258,8 @@ mod tests {
             (&b"{\"a\":1}"[..], &b"[1,2]"[..], &b""[..])
         );
         let subs: Vec<_> = identity.subs.iter().map(|(channel, sub)| (channel.as_str(), sub.clone())).collect();
-        let chat = Sub { info: bytes("{}"), data: bytes("1"), ..Sub::default() };
-        assert_eq!(subs, [("chat:a", chat), ("news", Sub::default())]);
+        let chat = Permit { info: bytes("{}"), data: bytes("1"), ..Permit::default() };
+        assert_eq!(subs, [("chat:a", chat), ("news", Permit::default())]);
     }
 
     #[test]
@@ -361,21 +337,21 @@ mod tests {
 
     #[test]
     fn one_capability_that_says_nothing_spoils_all() {
-        let entry = |channels: &str, matching: &str, allow: &str| hook::Capability {
+        let entry = |channels: &str, matching: &str, allow: &str| hook::ChannelsCapability {
             channels: vec![channels.into()],
             r#match: matching.into(),
             allow: vec![allow.into()],
         };
-        let read = |entries: &[hook::Capability]| caps(entries.to_vec());
+        let read = |entries: &[hook::ChannelsCapability]| caps(entries.to_vec());
         let good = read(&[entry("news", "", "sub"), entry("chat:*", "wildcard", "pub")]).unwrap().unwrap();
         assert_eq!(
             (good.on("news"), good.on("chat:a"), good.on("a")),
             (Rights::SUBSCRIBE, Rights::PUBLISH, Rights::NONE)
         );
         assert_eq!(read(&[]), Ok(None));
-        for bad in
-            [entry("a", "regex", "sub"), entry("a", "", "subscribe"), entry("a*", "", "sub"), entry("", "", "sub")]
-        {
+        let nameless = hook::ChannelsCapability::default();
+        let wrong = [("a", "regex", "sub"), ("a", "", "subscribe"), ("a*", "", "sub"), ("", "", "sub")];
+        for bad in wrong.map(|(channel, matching, allow)| entry(channel, matching, allow)).iter().chain([&nameless]) {
             assert!(read(&[entry("news", "", "sub"), bad.clone()]).is_err(), "{bad:?}");
         }
     }

@@ -81,8 +81,9 @@ const HEADERS_BYTES_MAX: u32 = 64 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Why there is no connection, if that is what is wrong.
-fn connect_error(status: &Status) -> Option<&ConnectError> {
-    chain(status).find_map(|error| error.downcast_ref())
+fn connect_error(status: &Status) -> Option<&(dyn Error + 'static)> {
+    let ConnectError(why) = chain(status).find_map(|error| error.downcast_ref())?;
+    Some(why.as_ref())
 }
 
 fn causes(error: &(dyn Error + 'static)) -> String {

@@ -22,9 +22,9 @@ use bytes::Bytes;
 pub use futures_util::future::BoxFuture;
 
 use crate::model::wire::WireKey;
-use crate::model::{Address, ChannelName, Close, ConnectionId, CustomError, Renewed, UserId};
+use crate::model::{Address, ChannelName, Close, ConnectionId, CustomError, Permit, Renewed, UserId};
 
-pub use answer::{Amendment, Identity, Permit, Sub};
+pub use answer::{Amendment, Identity};
 pub use headers::Brought;
 pub use hooks::{Hooks, SetupError};
 

@@ -1,4 +1,4 @@
-//! The options of one subscription: the channel's, but for what its token says.
+//! The options of one subscription: the channel's, but for what the application says of it.
 
 use std::borrow::Cow;
 

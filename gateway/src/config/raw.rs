@@ -307,9 +307,9 @@ section! {
         pong_timeout: Duration, default "8s";
         /// How long a client may take to say who it is.
         stale_close_delay: Duration, default "10s";
-        /// How long after its token's expiry a connection waits for a new one.
+        /// How long after its expiry a connection waits for a new token.
         expired_close_delay: Duration, default "25s";
-        /// The same for subscription tokens.
+        /// The same for subscriptions.
         expired_sub_close_delay: Duration, default "25s";
         /// What may wait for a slow reader before it is cut off; at least two messages of
         /// `message_size_limit`.

@@ -29,7 +29,7 @@ pub enum Directive {
         info: Bytes,
         /// For the client; empty if none.
         data: Bytes,
-        /// When the subscription ends, in seconds since 1970; none if it does not.
+        /// When the subscription expires, in seconds since 1970; none if it does not.
         expire_at: Option<i64>,
         /// What the client has seen, if it is to get what it has missed since.
         recover: Option<Since>,
@@ -38,6 +38,8 @@ pub enum Directive {
     Renew {
         /// The subscription's channel; none for the connection.
         channel: Option<ChannelName>,
+        /// Which of the session's questions it was.
+        question: u8,
         /// What it said.
         answer: Renewed,
     },

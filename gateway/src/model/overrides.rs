@@ -1,4 +1,4 @@
-//! Where a channel's options do not hold for one subscription, because its token says so.
+//! Where a channel's options do not hold for one subscription, because the application says so.
 
 /// Departures from a channel's options; none leaves the option as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

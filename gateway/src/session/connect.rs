@@ -11,12 +11,12 @@ use futures_util::future::try_join_all;
 use super::state::{Live, Renewal, State, Subscription};
 use super::subscribe::told;
 use super::{Refusal, Session};
-use crate::auth::{ConnectionToken, ServerSub, TokenError};
+use crate::auth::{ConnectionToken, TokenError};
 use crate::channel::permission::{self, Grant};
 use crate::hub::{Mark, Member};
 use crate::model::command::{Connect, Subscribe};
 use crate::model::event::{Connected, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, Fingerprint, Token, UserId};
+use crate::model::{ChannelName, Fingerprint, Permit, Token, UserId};
 
 impl Session {
     pub(super) async fn connect(&mut self, id: u32, connect: Connect) -> Result<(), Refusal> {
@@ -61,6 +61,7 @@ impl Session {
             mark,
             subscriptions,
             allowance,
+            questions: 0,
             seen: false,
         }));
         // Revoked or blocked just now, before revocations could find this connection: it ends as if they had.
@@ -93,7 +94,7 @@ impl Session {
     /// Makes all server-side subscriptions at once; answers where those stand that stand somewhere.
     async fn join_all(
         &mut self,
-        subs: &BTreeMap<ChannelName, ServerSub>,
+        subs: &BTreeMap<ChannelName, Permit>,
         asked: &BTreeMap<String, Subscribe>,
     ) -> Result<BTreeMap<ChannelName, Standing>, Refusal> {
         let node = Arc::clone(&self.shared.node);
@@ -103,7 +104,7 @@ impl Session {
             // Deltas are for those who ask for a channel themselves: the welcome does not speak of them.
             let asked = asked.get(channel.as_str()).unwrap_or(&nothing);
             let asked = &Subscribe { delta: String::new(), ..asked.clone() };
-            // As with a token: the connection's own names the channel.
+            // As with a token: whatever let the connection in names the channel.
             let stands_on = self.stands_on(channel, Grant::Token, asked, sub.overrides)?;
             if let Some(subscription) = self.live()?.subscriptions.get_mut(channel) {
                 subscription.stands_on = stands_on;
@@ -128,15 +129,14 @@ impl Session {
         &mut self,
         id: u32,
         data: Bytes,
-        subs: BTreeMap<ChannelName, ServerSub>,
+        subs: BTreeMap<ChannelName, Permit>,
         mut standings: BTreeMap<ChannelName, Standing>,
     ) {
         let (interval, timeout) = (self.shared.config.ping_interval, self.shared.config.pong_timeout);
         self.heartbeat.begin(self.shared.now(), interval, timeout, rand::random());
         let subs = subs.into_iter().map(|(channel, sub)| {
             let standing = told(standings.remove(&channel).as_ref());
-            let told_ttl = sub.expires_at.filter(|_| matches!(self.sub_renewal(&channel), Ok(Renewal::Client)));
-            let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
+            let ttl = self.subscription_ttl(&channel);
             (channel, Subscribed { ttl, data: sub.data, standing, delta: false })
         });
         let connected = Connected {
@@ -199,7 +199,7 @@ impl Session {
     }
 
     /// The channels that the token names and the user's own one, checked.
-    fn server_subscriptions(&self, token: &ConnectionToken) -> Result<BTreeMap<ChannelName, ServerSub>, Refusal> {
+    fn server_subscriptions(&self, token: &ConnectionToken) -> Result<BTreeMap<ChannelName, Permit>, Refusal> {
         let mut subs = token.subs.clone();
         if let Some(channel) = self.personal_channel(&token.user) {
             subs.entry(channel).or_default();
@@ -215,7 +215,7 @@ impl Session {
     }
 
     /// What is kept of a server-side subscription.
-    fn kept(&self, channel: &ChannelName, sub: &ServerSub) -> Result<Subscription, Refusal> {
+    fn kept(&self, channel: &ChannelName, sub: &Permit) -> Result<Subscription, Refusal> {
         Ok(Subscription {
             info: sub.info.clone(),
             server_side: true,

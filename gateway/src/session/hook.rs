@@ -11,13 +11,13 @@ use fanfare_proto::code::ErrorCode;
 use super::connect::Arrival;
 use super::state::State;
 use super::{Refusal, Session, heartbeat};
-use crate::auth::{ConnectionToken, ServerSub};
-use crate::backend::{Backend, Brought, Caller, Hello, HookError, Identity, Permit, Sub};
+use crate::auth::ConnectionToken;
+use crate::backend::{Backend, Brought, Caller, Hello, HookError, Identity};
 use crate::channel::permission;
 use crate::config::section::HookChoice;
 use crate::model::command::Connect;
 use crate::model::event::Event;
-use crate::model::{ChannelName, UserId};
+use crate::model::{ChannelName, Permit, UserId};
 
 impl Session {
     /// Who is it, who shows no token? None if nobody is asked, or the application does not know them.
@@ -27,8 +27,8 @@ impl Session {
         let hello = Hello { data: &connect.data, name: &connect.name, version: &connect.version };
         let identity = self.waiting(hook.connect(self.caller(), hello)).await?;
         let Some(identity) = identity else { return Ok(None) };
-        let ends = identity.subs.values().map(|sub| sub.expires_at);
-        ends.chain([identity.expires_at]).try_for_each(|ends| self.not_expired(ends))?;
+        self.not_expired(identity.expires_at)?;
+        identity.subs.values().try_for_each(|sub| self.not_expired(sub.expires_at))?;
         Ok(Some(identity.into()))
     }
 
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// What begins over is refused: the application's clock or ours is wrong, and the client can try again.
+    /// What begins over is refused: the application's clock or ours is wrong.
     fn not_expired(&self, expires_at: Option<i64>) -> Result<(), Refusal> {
         let over = expires_at.is_some_and(|expires_at| expires_at <= self.shared.unix_s());
         if over { Err(ErrorCode::Expired.into()) } else { Ok(()) }
@@ -123,11 +123,6 @@ impl From<HookError> for Refusal {
 impl From<Identity> for Arrival {
     fn from(identity: Identity) -> Self {
         let Identity { user, info, expires_at, data, subs, meta, caps } = identity;
-        let sub = |(channel, sub): (ChannelName, Sub)| {
-            let Sub { info, data, overrides, expires_at } = sub;
-            (channel, ServerSub { info, data, overrides, expires_at })
-        };
-        let subs = subs.into_iter().map(sub).collect();
         let token = ConnectionToken { user, info, expires_at, subs, meta, caps, ..ConnectionToken::default() };
         Self { token, data }
     }

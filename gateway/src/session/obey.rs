@@ -28,12 +28,7 @@ impl Session {
                 let asked = Subscribe { recover, recoverable: true, ..Subscribe::default() };
                 Box::pin(self.subscribe_by_order(channel, subscription, data, asked)).await
             }
-            Directive::Renew { channel: None, answer } if self.waits_for_renewal(None) => self.renew_connection(answer),
-            Directive::Renew { channel: Some(channel), answer } if self.waits_for_renewal(Some(&channel)) => {
-                self.renew_subscription(&channel, answer)
-            }
-            // The question was about something that has been renewed or left since.
-            Directive::Renew { .. } => Flow::Continue,
+            Directive::Renew { channel, question, answer } => self.renew(channel.as_ref(), question, answer),
             Directive::Recheck => self.recheck(),
             Directive::Refresh { ttl } => {
                 let at = ttl
@@ -90,7 +85,7 @@ impl Session {
         // Known: its options were looked at.
         let renewal = self.sub_renewal(&channel).unwrap_or_default();
         let subscription = Subscription { renewal, ..subscription };
-        let ttl = subscription.expires_at.filter(|_| renewal == Renewal::Client).map(|at| shared.until(at));
+        let ttl = subscription.told_ttl(&shared);
         let (wire, name) = (Arc::clone(&self.wire), channel.clone());
         let opening = move |standing: Option<&Standing>| {
             let subscribed = Subscribed { ttl, data: data.clone(), standing: told(standing), delta: false };

@@ -85,18 +85,16 @@ impl Session {
         }
         let token = self.verify_for(&channel, token).await?;
         let expires_at = token.expires_at;
-        let mut told = expires_at;
         let fingerprint = self.fingerprint(&token);
         if let Some(subscription) = self.live()?.subscriptions.get_mut(&channel) {
             subscription.expires_at = expires_at;
             subscription.info = token.info;
             subscription.renewal.forget_question();
-            told = told.filter(|_| subscription.renewal == Renewal::Client);
             subscription.token = Some(Box::new(fingerprint));
             // The token opens it now, whatever did before.
             subscription.stands_on = subscription.stands_on.without(Rights::SUBSCRIBE);
         }
-        let ttl = told.map(|expires_at| self.shared.until(expires_at));
+        let ttl = self.subscription_ttl(&channel);
         self.reply(id, &Reply::SubRefresh { ttl });
         Ok(())
     }
@@ -117,7 +115,7 @@ impl Session {
         if over(live.expires_at, live.renewal, self.shared.config.expired_close_delay) {
             match live.renewal {
                 Renewal::Client => return CloseCode::Expired.into(),
-                Renewal::Hook | Renewal::Asked => self.ask_to_renew_connection(),
+                Renewal::Hook | Renewal::Asked(_) => self.ask_to_renew_connection(),
             }
         }
         for (channel, renewal) in expired {

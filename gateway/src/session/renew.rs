@@ -28,38 +28,53 @@ impl Session {
     /// How long the connection is good for, as far as the client has to do with it.
     pub(super) fn connection_ttl(&self) -> Option<Duration> {
         let State::Live(live) = &self.state else { return None };
-        let expires_at = live.expires_at.filter(|_| live.renewal == Renewal::Client)?;
-        Some(self.shared.until(expires_at))
+        live.renewal.told_ttl(live.expires_at, &self.shared)
+    }
+
+    /// The same of a subscription.
+    pub(super) fn subscription_ttl(&self, channel: &ChannelName) -> Option<Duration> {
+        let State::Live(live) = &self.state else { return None };
+        live.subscriptions.get(channel)?.told_ttl(&self.shared)
     }
 
     /// Asks whether the connection may go on.
     pub(super) fn ask_to_renew_connection(&mut self) {
         let Some(hook) = self.shared.hooks.refresh().cloned() else { return };
         let caller = self.caller();
-        if let State::Live(live) = &mut self.state {
-            live.renewal = Renewal::Asked;
-        }
-        self.ask_later(None, Box::pin(async move { hook.refresh(caller).await }));
+        let State::Live(live) = &mut self.state else { return };
+        let question = live.next_question();
+        live.renewal = Renewal::Asked(question);
+        self.ask_later(None, question, Box::pin(async move { hook.refresh(caller).await }));
     }
 
-    /// Asks whether a subscription may go on.
+    /// Asks whether a subscription may go on, unless it has asked about many others already: then it is asked when
+    /// one of these is answered.
     pub(super) fn ask_to_renew_subscription(&mut self, channel: ChannelName) {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().options(&channel);
         let hook = options.and_then(|options| self.hook(&options.sub_refresh_hook).ok());
         let caller = self.caller();
         let State::Live(live) = &mut self.state else { return };
+        if !live.may_ask() {
+            return;
+        }
+        let question = live.next_question();
         let (Some(hook), Some(subscription)) = (hook, live.subscriptions.get_mut(&channel)) else { return };
-        subscription.renewal = Renewal::Asked;
+        subscription.renewal = Renewal::Asked(question);
         let about = channel.clone();
-        self.ask_later(Some(channel), Box::pin(async move { hook.sub_refresh(caller, &about).await }));
+        self.ask_later(Some(channel), question, Box::pin(async move { hook.sub_refresh(caller, &about).await }));
     }
 
-    fn ask_later(&self, channel: Option<ChannelName>, question: BoxFuture<'static, Result<Renewed, HookError>>) {
+    fn ask_later(
+        &self,
+        channel: Option<ChannelName>,
+        question: u8,
+        asked: BoxFuture<'static, Result<Renewed, HookError>>,
+    ) {
         let outbox = self.outbox.clone();
         let Some(tasks) = &self.shared.tasks else { return };
         tasks.spawn("renewal", async move {
-            let answer = match question.await {
+            let answer = match asked.await {
                 Ok(answer) => answer,
                 Err(HookError::Closed(close)) => return outbox.close(close),
                 // A refusal that is not for good is as no answer.
@@ -67,18 +82,23 @@ impl Session {
                 Err(HookError::Refused(_) | HookError::NotJson | HookError::Failed) => Renewed::Unknown,
             };
             // A session that has ended needs no answer.
-            let _ = outbox.direct(Directive::Renew { channel, answer });
+            let _ = outbox.direct(Directive::Renew { channel, question, answer });
         });
     }
 
-    /// Whether a hook is being asked about the connection, or about a subscription.
-    pub(super) fn waits_for_renewal(&self, channel: Option<&ChannelName>) -> bool {
-        let State::Live(live) = &self.state else { return false };
+    /// The answer to a question about the connection, or about a subscription.
+    pub(super) fn renew(&mut self, channel: Option<&ChannelName>, question: u8, answer: Renewed) -> Flow {
+        let State::Live(live) = &self.state else { return Flow::Continue };
         let renewal = match channel {
             None => Some(live.renewal),
             Some(channel) => live.subscriptions.get(channel).map(|subscription| subscription.renewal),
         };
-        renewal == Some(Renewal::Asked)
+        match channel {
+            // It was about something that has been renewed or left since.
+            _ if renewal != Some(Renewal::Asked(question)) => Flow::Continue,
+            None => self.renew_connection(answer),
+            Some(channel) => self.renew_subscription(channel, answer),
+        }
     }
 
     pub(super) fn renew_connection(&mut self, answer: Renewed) -> Flow {

@@ -11,6 +11,10 @@ use crate::hub::Mark;
 use crate::limit::Allowance;
 use crate::model::{Capabilities, ChannelName, Fingerprint, Overrides, Rights, UserId};
 
+/// Questions about subscriptions of one connection that are under way at once. Their answers come back as orders, of
+/// which a connection that is busy takes only so many.
+const QUESTIONS_MAX: usize = 64;
+
 /// Fresh -> Live, or Fresh -> Refused; both end with the connection.
 #[derive(Debug)]
 pub(super) enum State {
@@ -28,7 +32,7 @@ pub(super) struct Live {
     pub(super) user: UserId,
     /// What others see of the connection.
     pub(super) info: Bytes,
-    /// When the connection token ends, in seconds since 1970.
+    /// When the connection expires, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
     /// What it may do beyond its channels' rules. Boxed: most have none.
     pub(super) caps: Option<Box<Capabilities>>,
@@ -40,6 +44,9 @@ pub(super) struct Live {
     /// For the application's hooks, never for clients; empty if none.
     pub(super) meta: Bytes,
     pub(super) renewal: Renewal,
+    /// Counts the questions that hooks were asked, so that an answer which comes late is not taken for another's.
+    /// It comes round; so many questions of one connection are never under way.
+    pub(super) questions: u8,
     /// Its beginning was seen by whoever observes the node, so its end is to be.
     pub(super) seen: bool,
 }
@@ -52,14 +59,26 @@ pub(super) enum Renewal {
     Client,
     /// A hook is asked when the time has come.
     Hook,
-    /// It has been asked.
-    Asked,
+    /// It has been asked, by the question of this number.
+    Asked(u8),
 }
 
 impl Live {
     /// Who asks for something on a channel.
     pub(super) fn asker(&self, shared: &Shared, channel: &ChannelName) -> Asker<'_> {
         Asker { user: &self.user, trust: shared.trust(), rights: self.rights_on(channel) }
+    }
+
+    /// Whether one question more may be asked about a subscription.
+    pub(super) fn may_ask(&self) -> bool {
+        let asked = self.subscriptions.iter().filter(|(_, held)| matches!(held.renewal, Renewal::Asked(_)));
+        asked.count() < QUESTIONS_MAX
+    }
+
+    /// The number of the question that is asked now.
+    pub(super) fn next_question(&mut self) -> u8 {
+        self.questions = self.questions.wrapping_add(1);
+        self.questions
     }
 
     /// What its capabilities allow on a channel.
@@ -75,7 +94,7 @@ pub(super) struct Subscription {
     pub(super) info: Bytes,
     /// Made by the server, not asked for by the client.
     pub(super) server_side: bool,
-    /// When the subscription token ends, in seconds since 1970.
+    /// When the subscription expires, in seconds since 1970.
     pub(super) expires_at: Option<i64>,
     /// Where the channel's options do not hold for it.
     pub(super) overrides: Overrides,
@@ -86,6 +105,13 @@ pub(super) struct Subscription {
     pub(super) stands_on: Rights,
     /// What the subscription token can be revoked by; none if there is none. Boxed: most have none.
     pub(super) token: Option<Box<Fingerprint>>,
+}
+
+impl Subscription {
+    /// As [`Renewal::told_ttl`].
+    pub(super) fn told_ttl(&self, shared: &Shared) -> Option<Duration> {
+        self.renewal.told_ttl(self.expires_at, shared)
+    }
 }
 
 /// A client's subscriptions, sorted by channel. Most clients have one or a few: a table would cost each
@@ -155,9 +181,14 @@ impl FromIterator<(ChannelName, Subscription)> for Subscriptions {
 impl Renewal {
     /// It goes on by other means: what a hook answers to a question under way is not waited for.
     pub(super) fn forget_question(&mut self) {
-        if *self == Self::Asked {
+        if matches!(self, Self::Asked(_)) {
             *self = Self::Hook;
         }
+    }
+
+    /// How long something is good for, as far as the client has to do with it: only what it renews itself.
+    pub(super) fn told_ttl(self, expires_at: Option<i64>, shared: &Shared) -> Option<Duration> {
+        expires_at.filter(|_| self == Self::Client).map(|expires_at| shared.until(expires_at))
     }
 
     /// How long after the expiry something happens: a client has its grace, a hook is asked at once. None while
@@ -166,7 +197,7 @@ impl Renewal {
         match self {
             Self::Client => Some(grace),
             Self::Hook => Some(Duration::ZERO),
-            Self::Asked => None,
+            Self::Asked(_) => None,
         }
     }
 }
@@ -181,6 +212,9 @@ impl State {
         let connection = at(live.expires_at, live.renewal, shared.config.expired_close_delay);
         let grace = shared.config.expired_sub_close_delay;
         let subscriptions = live.subscriptions.iter().map(|(_, subscription)| subscription);
+        // Those that cannot be asked about yet wait for an answer to come, not for a moment.
+        let may_ask = live.may_ask();
+        let subscriptions = subscriptions.filter(|sub| may_ask || sub.renewal != Renewal::Hook);
         let subscriptions = subscriptions.filter_map(|sub| at(sub.expires_at, sub.renewal, grace));
         connection.into_iter().chain(subscriptions).min()
     }

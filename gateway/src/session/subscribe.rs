@@ -5,16 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_proto::code::{CloseCode, ErrorCode};
 
-use super::state::{Renewal, Subscription};
+use super::state::Subscription;
 use super::{Refusal, Session};
 use crate::auth::{SubscriptionToken, TokenError};
-use crate::backend::Permit;
 use crate::channel::overridden;
 use crate::channel::permission::{self, Grant, Granted};
 use crate::hub::{Subscriber, Wants};
 use crate::model::command::Subscribe;
 use crate::model::event::{Event, Recovery, Reply, Standing, Subscribed};
-use crate::model::{ChannelName, ClientInfo, Fingerprint, Overrides, Rights};
+use crate::model::{ChannelName, ClientInfo, Fingerprint, Overrides, Permit, Rights};
 use crate::node::{Joining, Opening};
 use crate::presence::Entry;
 use crate::telemetry::metrics::OutcomeLabel;
@@ -51,8 +50,6 @@ impl Session {
             self.open_by_name(&channel).await?;
         }
         let renewal = self.sub_renewal(&channel)?;
-        let told_ttl = expires_at.filter(|_| renewal == Renewal::Client);
-        let ttl = told_ttl.map(|expires_at| self.shared.until(expires_at));
         let wire = Arc::clone(&self.wire);
         let subscription = Subscription {
             info,
@@ -63,6 +60,7 @@ impl Session {
             token: fingerprint,
             ..Subscription::default()
         };
+        let ttl = subscription.told_ttl(&self.shared);
         let joining = self.joining(&channel, &subscription, &subscribe)?;
         let delta = joining.subscriber.wants.delta;
         let opening = move |standing: Option<&Standing>| {
@@ -138,7 +136,7 @@ impl Session {
         let options = overridden(shared.node.rules().require(channel)?, subscription.overrides);
         let asker = self.live()?.asker(&shared, channel);
         let Granted { positioned, recoverable, join_leave, delta } = permission::claims(asker, &options, asked);
-        // By its token it may watch a channel on which only others are told, by theirs.
+        // By what the application says of it alone it may watch a channel on which only others are told, by theirs.
         let join_leave = join_leave || subscription.overrides.force_push_join_leave == Some(true);
         let info = self.info(&subscription.info)?;
         let entry = Entry { client: self.connection, info, told: options.join_leave, leave_delay: options.leave_delay };

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::backend::Backend;
 use crate::gateway::DEADLINE;
-use crate::{INTERNAL, client, gateway, rpc};
+use crate::{INTERNAL, client, connect, gateway, rpc};
 
 const KEYS: &str = "breaker_failures = 3\nbreaker_pause = \"1s\"\ntimeout = \"500ms\"\n";
 
@@ -40,6 +40,21 @@ async fn it_opens_and_heals() {
     assert!(gateway.metric("fanfare_hook_open", "hook=\"app\"").await.abs() < 0.1);
     let log = gateway.log();
     assert!(log.contains("does not answer any more") && log.contains("a hook answers again"), "{log}");
+}
+
+/// No client can bring it about that nobody is there: one that tries again and again says enough.
+#[tokio::test]
+async fn it_opens_for_one_client_where_nobody_is_there() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [format!("http://{nobody}/hook"), format!("grpc://{nobody}")] {
+        let gateway = gateway(&url, "breaker_failures = 3\n").await;
+        for _ in 0..3 {
+            let (_socket, reply) = connect(&gateway, json!({})).await;
+            assert_eq!(reply["error"]["code"], INTERNAL, "{url}: {reply}");
+        }
+        assert!((gateway.metric("fanfare_hook_open", "hook=\"app\"").await - 1.0).abs() < 0.1, "{url}");
+        assert!(gateway.log().contains("Connection refused"), "{url}: the log says why");
+    }
 }
 
 /// What one client can bring about must not take the hook away from all others.

@@ -8,10 +8,10 @@ use crate::backend::{Backend, Seen};
 use crate::gateway::DEADLINE;
 use crate::{connect, gateway, token};
 
-const LIFE: &str = "include_connection_meta = true\n[[channel.namespace]]\nname = \"chat\"\nsubscribe_hook = true\nsub_refresh_hook = true\n";
+const LIFE: &str = "timeout = \"10s\"\ninclude_connection_meta = true\n[[channel.namespace]]\nname = \"chat\"\nsubscribe_hook = true\nsub_refresh_hook = true\n";
 
 fn soon() -> u64 {
-    token::now() + 2
+    token::now() + 4
 }
 
 async fn asked(backend: &Backend, kind: &str) -> Seen {
@@ -56,30 +56,95 @@ async fn what_an_application_no_longer_grants_ends() {
     let backend = Backend::start();
     let gateway = life(&backend).await;
     let plan = |result: Value| json!({ "answer": { "result": result } });
-    let caps = |channel: &str| json!([{ "channels": [channel], "allow": ["sub"] }]);
-    let (mut socket, _) = connect(&gateway, json!({ "plan": plan(json!({ "user": "42", "caps": caps("a") })) })).await;
+    let caps = |channels: &[&str]| json!([{ "channels": channels, "allow": ["sub"] }]);
+    let result = json!({ "user": "42", "caps": caps(&["a", "also"]) });
+    let (mut socket, _) = connect(&gateway, json!({ "plan": plan(result) })).await;
     socket.text(r#"{"id":2,"subscribe":{"channel":"a"}}"#).await;
     assert!(socket.reply(2).await["subscribe"].is_object());
     // Not a word of them leaves them as they are.
     backend.plan("refresh", plan(json!({ "expire_at": soon() + 3600 }))).await;
     socket.text(r#"{"id":3,"refresh":{"token":""}}"#).await;
     assert!(socket.reply(3).await["refresh"].is_object());
-    socket.text(r#"{"id":4,"subscribe":{"channel":"b"}}"#).await;
-    assert_eq!(socket.reply(4).await["error"]["code"], 103);
-    backend.plan("refresh", plan(json!({ "expire_at": soon() + 3600, "caps": caps("b") }))).await;
+    socket.text(r#"{"id":4,"subscribe":{"channel":"also"}}"#).await;
+    assert!(socket.reply(4).await["subscribe"].is_object());
+    backend.plan("refresh", plan(json!({ "expire_at": soon() + 3600, "caps": caps(&["also", "b"]) }))).await;
     socket.text(r#"{"id":5,"refresh":{"token":""}}"#).await;
     let push = socket.expect_line().await["push"].clone();
     assert_eq!((&push["channel"], &push["unsubscribe"]["code"]), (&json!("a"), &json!(2000)));
     assert!(socket.reply(5).await["refresh"].is_object());
     socket.text(r#"{"id":6,"subscribe":{"channel":"b"}}"#).await;
     assert!(socket.reply(6).await["subscribe"].is_object());
-    // None at all are an entry that allows nothing.
-    backend
-        .plan("refresh", plan(json!({ "expire_at": soon() + 3600, "caps": [{ "channels": [], "allow": [] }] })))
-        .await;
-    socket.text(r#"{"id":7,"refresh":{"token":""}}"#).await;
-    let push = socket.expect_line().await["push"].clone();
-    assert_eq!((&push["channel"], &push["unsubscribe"]["code"]), (&json!("b"), &json!(2000)));
+    // None at all: an entry for every channel that allows nothing. This time the backend has the gateway ask.
+    let none = json!([{ "channels": ["*"], "match": "wildcard", "allow": [] }]);
+    backend.plan("refresh", plan(json!({ "expire_at": soon() + 3600, "caps": none }))).await;
+    let now = json!({ "user": "42", "expire_at": token::now() });
+    assert!(gateway.api("refresh", &now).await["result"].is_object());
+    assert!(socket.expect_line().await["push"]["refresh"].is_object());
+    for channel in ["also", "b"] {
+        let push = socket.expect_line().await["push"].clone();
+        assert_eq!((&push["channel"], &push["unsubscribe"]["code"]), (&json!(channel), &json!(2000)));
+    }
+}
+
+#[tokio::test]
+async fn many_subscriptions_that_expire_at_once_cost_nobody_the_connection() {
+    const MANY: usize = 300;
+    let backend = Backend::start();
+    let more = "concurrency_max = 1000\n[client]\nchannel_limit = 1000\n[channel.default]\nsub_refresh_hook = true\n";
+    let gateway = gateway(&backend.http(), more).await;
+    let at = soon();
+    let yes = json!({ "result": { "expire_at": at + 3600 } });
+    backend.plan("sub_refresh", json!({ "sleep": 1, "answer": yes })).await;
+    let subs: serde_json::Map<_, _> = (0..MANY).map(|n| (format!("c{n}"), json!({ "expire_at": at }))).collect();
+    let result = json!({ "user": "42", "subs": subs });
+    let (mut socket, reply) = connect(&gateway, json!({ "plan": { "answer": { "result": result } } })).await;
+    assert!(reply["connect"].is_object(), "{reply}");
+    asked(&backend, "sub_refresh").await;
+    // Their answers come while the connection waits for another one, and pile up.
+    let silence = json!({ "plan": { "sleep": 5 } });
+    socket.text(json!({ "id": 2, "rpc": { "method": "m", "data": silence } }).to_string()).await;
+    assert!(socket.reply(2).await["rpc"].is_object(), "it is still there");
+    let label = "kind=\"sub_refresh\",outcome=\"ok\"";
+    gateway.counts("fanfare_hook_calls_total", label, MANY as f64).await;
+    assert!(crate::rpc(&mut socket, 3, Value::Null).await["rpc"].is_object());
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_is_not_taken_for_the_next() {
+    let backend = Backend::start();
+    let gateway = life(&backend).await;
+    let yes = json!({ "result": { "expire_at": token::now() + 3600 } });
+    backend.plan("refresh", json!({ "sleep": 6, "answer": yes })).await;
+    let result = json!({ "user": "42", "expire_at": soon() });
+    let (mut socket, _) = connect(&gateway, json!({ "plan": { "answer": { "result": result } } })).await;
+    asked(&backend, "refresh").await;
+    backend.plan("refresh", json!({ "sleep": 5, "answer": { "result": { "expired": true } } })).await;
+    // It goes on by a token meanwhile, which ends before the answer comes: another question.
+    let token = token::mint(&json!({ "sub": "42", "exp": token::now() + 2 }));
+    socket.text(json!({ "id": 2, "refresh": { "token": token } }).to_string()).await;
+    assert!(socket.reply(2).await["refresh"].is_object());
+    asked(&backend, "refresh").await;
+    socket.expect_close(3005).await;
+}
+
+#[tokio::test]
+async fn a_server_side_subscription_that_has_expired_ends_the_connection() {
+    let backend = Backend::start();
+    let gateway = crate::Gateway::start(&format!(
+        "[client]\nexpired_sub_close_delay = \"0s\"\n[hook]\nconnect = \"app\"\nsub_refresh = \"app\"\n\
+         [hook.app]\nurl = \"{}\"\n[[channel.namespace]]\nname = \"chat\"\nsub_refresh_hook = true\n",
+        backend.http()
+    ))
+    .await;
+    // Where the application is asked, it says so; where nobody is, nobody can prolong it.
+    backend.plan("sub_refresh", json!({ "answer": { "result": { "expired": true } } })).await;
+    for channel in ["chat:own", "own"] {
+        let result = json!({ "user": "42", "subs": { channel: { "expire_at": soon() } } });
+        let (mut socket, reply) = connect(&gateway, json!({ "plan": { "answer": { "result": result } } })).await;
+        let told = reply["connect"]["subs"][channel]["expires"].as_bool().unwrap_or_default();
+        assert_eq!(told, channel == "own", "{reply}");
+        socket.expect_close(3006).await;
+    }
 }
 
 #[tokio::test]

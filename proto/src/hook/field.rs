@@ -30,6 +30,16 @@ where
     Option::<Object<T>>::deserialize(deserializer).map(|object| object.map(|Object(message)| message))
 }
 
+/// A list of messages: each an object. `null` is an empty list.
+pub(super) fn messages<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let objects: Option<Vec<Object<T>>> = Option::deserialize(deserializer)?;
+    Ok(objects.unwrap_or_default().into_iter().map(|Object(message)| message).collect())
+}
+
 /// A message that is written as an object and as nothing else.
 pub(super) struct Object<T>(pub(super) T);
 

@@ -137,10 +137,15 @@ hooks! {
     "SubRefresh": SubRefreshRequest, SubRefreshResponse, SubRefreshResult;
 }
 
-impl TryFrom<Capability> for capability::Capability {
+impl TryFrom<ChannelsCapability> for capability::Capability {
     type Error = capability::CapabilityError;
 
-    fn try_from(Capability { channels, r#match, allow }: Capability) -> Result<Self, Self::Error> {
+    /// Stricter than a token's claim: fields that are not there are empty here, and an entry without channels is
+    /// most likely an exception with a slip of the pen.
+    fn try_from(ChannelsCapability { channels, allow, r#match }: ChannelsCapability) -> Result<Self, Self::Error> {
+        if channels.is_empty() {
+            return Err(capability::CapabilityError);
+        }
         let allow = allow.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
         Ok(Self { channels, matching: r#match.try_into()?, allow })
     }

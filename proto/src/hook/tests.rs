@@ -64,6 +64,9 @@ fn a_wrong_type_makes_it_no_answer() {
         r#"{"result":{"expire_at":1.5}}"#,
         r#"{"result":{"channels":"news"}}"#,
         r#"{"result":{"subs":[]}}"#,
+        r#"{"result":{"caps":{}}}"#,
+        r#"{"result":{"caps":[[["news"],["sub"]]]}}"#,
+        r#"{"result":{"caps":[{"channels":"news"}]}}"#,
         r#"{"error":"no"}"#,
         r#"{"error":{"code":-1}}"#,
         r#"{"disconnect":{"code":"4000"}}"#,
@@ -90,6 +93,11 @@ fn the_numbers_are_those_of_backends_that_are_there_already() {
     };
     // result: 1, a message of 6 bytes; in it user: 1, "u", and meta: 9, "1".
     assert_eq!(answer.encode_to_vec(), b"\x0a\x06\x0a\x01u\x4a\x011");
+    let entry =
+        ChannelsCapability { channels: vec!["*".into()], allow: vec!["sub".into()], r#match: "wildcard".into() };
+    let answer = RefreshResult { caps: vec![entry], ..RefreshResult::default() };
+    // caps: 6, a message of 18 bytes; in it channels: 1, allow: 2, match: 3.
+    assert_eq!(answer.encode_to_vec(), b"\x32\x12\x0a\x01*\x12\x03sub\x1a\x08wildcard");
     let question = RpcRequest { client: "c".into(), user: "u".into(), method: "m".into(), ..RpcRequest::default() };
     assert_eq!(to_protobuf(&question), &b"\x0a\x01c\x52\x01u\x5a\x01m"[..]);
 }

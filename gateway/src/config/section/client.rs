@@ -28,9 +28,9 @@ pub struct ClientConfig {
     pub pong_timeout: Duration,
     /// How long a client may take to say who it is.
     pub stale_close_delay: Duration,
-    /// How long after its token's expiry a connection waits for a new token.
+    /// How long after its expiry a connection waits for a new token.
     pub expired_close_delay: Duration,
-    /// The same for subscription tokens.
+    /// The same for subscriptions.
     pub expired_sub_close_delay: Duration,
     /// What may wait for a slow reader before it is cut off.
     pub queue_max_size: ByteSize,

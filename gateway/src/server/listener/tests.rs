@@ -44,7 +44,7 @@ fn large_answers() -> Router {
 
 #[tokio::test]
 async fn who_asks_and_never_reads_loses_the_seat() {
-    let short = Duration::from_millis(300);
+    let short = Duration::from_secs(1);
     let house = House::open(large_answers(), short, short);
     let silent = ask_and_never_read(house.address).await;
     // The next in the queue gets the seat and an answer.
