@@ -90,7 +90,12 @@ async fn a_thousand_stalled_readers() {
     assert!(grown <= bound, "{grown} bytes over the baseline of {baseline}; {bound} are allowed");
 
     // The sockets are gone from the gateway's side, and the healthy one is still served.
-    assert!((gateway.metric("fanfare_connections", "").await - 1.0).abs() < 0.5);
+    let gone = async {
+        while gateway.metric("fanfare_connections", "").await > 1.5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("only the healthy one is connected");
     gateway.api("publish", &json!({ "channel": "flood", "data": { "n": "last" } })).await;
     assert_eq!(healthy.publication().await.1["n"], "last");
     gateway.assert_running();

@@ -5,6 +5,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal and a script")]
 
+#[path = "../../tests/support/alone.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
+mod alone;
 mod codec;
 mod fanout;
 mod measure;

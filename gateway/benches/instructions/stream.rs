@@ -2,29 +2,21 @@
 //! back, and for a node that its broker has not told everything.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_gateway::broker::memory::MemoryBroker;
-use fanfare_gateway::broker::{Broker, BrokerEvent, Events, Outgoing, PublishOptions, Retention};
+use fanfare_gateway::broker::{Broker, BrokerEvent, Outgoing, PublishOptions, Retention};
 use fanfare_gateway::channel::Rules;
 use fanfare_gateway::codec::centrifuge::Json;
-use fanfare_gateway::config::{self, Config, Machine, Purpose, Sources};
-use fanfare_gateway::hub::{Hub, OutboxReader, Subscriber};
+use fanfare_gateway::hub::{OutboxReader, Subscriber};
 use fanfare_gateway::model::command::Since;
 use fanfare_gateway::model::event::{Event, Recovery, Reply, Standing, Subscribed};
-use fanfare_gateway::model::time::{Clock, TestClock};
 use fanfare_gateway::model::wire::{Encode, Frame};
-use fanfare_gateway::model::{ByteSize, ChannelName, ConnectionId, NodeId, Publication};
-use fanfare_gateway::node::{Joining, LeaseConfig, Node, Parts};
-use fanfare_gateway::presence::memory::MemoryPresence;
-use fanfare_gateway::task::Tasks;
-use fanfare_gateway::telemetry::Metrics;
-use fanfare_gateway::telemetry::tracing::Tracing;
+use fanfare_gateway::model::{ChannelName, ConnectionId, Publication};
+use fanfare_gateway::node::Joining;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use crate::alone::{Alone, LONG, dev};
 use crate::fanout::{PAYLOAD, subscriber, uncorked};
 use crate::measure::{measured, runtime};
 use crate::sink::Sink;
@@ -32,54 +24,24 @@ use crate::sink::Sink;
 /// Publications that are missed; as many as `dev` keeps.
 pub(crate) const MISSED: usize = 100;
 
-/// Longer than any run: nothing happens by the clock while something is counted.
-const LONG: Duration = Duration::from_secs(24 * 60 * 60);
-
 const RETENTION: Retention = Retention { size: MISSED, ttl: LONG, meta_ttl: LONG };
 
-/// A node that is alone with its broker and one channel.
+/// A node that is alone, and one channel.
 struct Stage {
     runtime: Runtime,
-    node: Arc<Node>,
-    broker: Arc<MemoryBroker>,
-    /// What the broker tells; the node hears only what it is passed.
-    told: Events,
+    alone: Alone,
     channel: ChannelName,
-    metrics: Arc<Metrics>,
-    tasks: Tasks,
 }
 
 impl Stage {
     fn new() -> Self {
         let runtime = runtime();
         let _inside = runtime.enter();
-        let config = config();
-        let metrics = Arc::new(Metrics::new());
-        let clock: Arc<dyn Clock> = TestClock::at_unix_ms(1_700_000_000_000);
-        let tasks = Tasks::new(Arc::clone(&metrics));
-        let (broker, told) = MemoryBroker::start(&config.broker, Arc::clone(&metrics), Arc::clone(&clock));
-        let tell = Arc::new(|_, _| Box::pin(std::future::ready(())) as _);
-        let encoders: [Arc<dyn Encode>; 1] = [Arc::new(Json)];
-        let node = Node::new(Parts {
-            id: NodeId::random(),
-            lease: LeaseConfig { name: "node".into(), heartbeat: LONG, lease: LONG },
-            hub: Arc::new(Hub::new(&encoders, Arc::clone(&metrics))),
-            broker: broker.clone(),
-            bus: broker.clone(),
-            roster: broker.clone(),
-            ledger: broker.clone(),
-            presence: MemoryPresence::start(tell, Arc::clone(&clock), &tasks, Arc::clone(&metrics)),
-            history: config.history,
-            page_size: ByteSize::mib(1),
-            members: config.presence,
-            rules: Arc::new(Rules::new(&config.channel)),
-            clock,
-            metrics: Arc::clone(&metrics),
-            tracing: Tracing::default(),
-            patience: LONG,
-        });
+        // Channels with history for everyone.
+        let config = dev(BTreeMap::new());
+        let alone = Alone::new(&config, Rules::new(&config.channel));
         let channel = ChannelName::parse("lobby").expect("a good name");
-        Self { runtime, node, broker, told, channel, metrics, tasks }
+        Self { runtime, alone, channel }
     }
 
     /// Says something on the channel as often as can be missed.
@@ -89,14 +51,14 @@ impl Stage {
         let options = PublishOptions { retention: Some(RETENTION), ..PublishOptions::default() };
         for _ in 0..MISSED {
             let outgoing = Outgoing { publication: publication.clone(), ..Outgoing::default() };
-            let published = self.broker.publish(&self.channel, outgoing, options.clone());
+            let published = self.alone.broker.publish(&self.channel, outgoing, options.clone());
             self.runtime.block_on(published).expect("the broker keeps it");
         }
     }
 
     /// A client that has seen nothing yet, and wants all of it.
     fn comes_back(&self, sink: &Sink) -> Client {
-        let (outbox, reader) = uncorked(sink, &self.metrics);
+        let (outbox, reader) = uncorked(sink, &self.alone.metrics);
         Client { subscriber: subscriber(&outbox), _reader: reader }
     }
 
@@ -110,7 +72,7 @@ impl Stage {
             reject_unrecovered: false,
             entry: None,
         };
-        let subscribed = self.runtime.block_on(self.node.subscribe(joining, Some(&opening)));
+        let subscribed = self.runtime.block_on(self.alone.node.subscribe(joining, Some(&opening)));
         subscribed.expect("the broker answers").expect("the channel has a stream")
     }
 }
@@ -162,7 +124,7 @@ fn listening() -> (Stage, Sink, Client, Vec<BrokerEvent>) {
     assert_eq!(recovered(&stage.subscribe(&client)), 0);
     client.subscriber.outbox.flush();
     stage.publish();
-    let events = std::iter::from_fn(|| stage.told.try_recv().ok()).collect();
+    let events = std::iter::from_fn(|| stage.alone.told.try_recv().ok()).collect();
     (stage, sink, client, events)
 }
 
@@ -170,7 +132,7 @@ fn listening() -> (Stage, Sink, Client, Vec<BrokerEvent>) {
 fn hear(stage: &Stage, sink: &Sink, events: Vec<BrokerEvent>, publications: usize) {
     let (broker, heard) = mpsc::channel(1);
     let inside = stage.runtime.enter();
-    stage.node.start(heard, &stage.tasks);
+    stage.alone.node.start(heard, &stage.alone.tasks);
     drop(inside);
     stage.runtime.block_on(settle());
     let before = sink.frames();
@@ -204,16 +166,4 @@ fn recovered(standing: &Standing) -> usize {
 fn opening(standing: Option<&Standing>) -> Vec<Frame> {
     let subscribed = Subscribed { standing: standing.cloned(), ..Subscribed::default() };
     vec![Json.encode(&Event::Reply { id: 2, reply: &Reply::Subscribe(subscribed) })]
-}
-
-/// What `dev` has: channels with history for everyone.
-fn config() -> Config {
-    let sources = Sources {
-        purpose: Purpose::Dev,
-        file: None,
-        environment: BTreeMap::new(),
-        flags: Vec::new(),
-        machine: Machine { host_name: "node".into(), open_files_max: None },
-    };
-    config::load(&sources).expect("the habits of dev are good").config
 }

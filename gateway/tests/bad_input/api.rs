@@ -5,8 +5,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::gateway::{API_KEY, DEADLINE, Gateway};
+use crate::raw::{self, status};
 use crate::room::{INSECURE, Room};
-use crate::upgrade::{response_head, status};
 
 /// As [`INSECURE`], with a namespace that keeps what is said.
 const KEEPING: &str = "[client]\ninsecure = true\n\
@@ -53,7 +53,7 @@ async fn oversized() {
          Content-Length: {length}\r\n\r\n{{\"channel\":"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    assert_eq!(status(&response_head(&mut stream).await), 413);
+    assert_eq!(status(&raw::head(&mut stream).await), 413);
     room.close().await;
 }
 

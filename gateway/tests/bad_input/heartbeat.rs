@@ -7,8 +7,8 @@ use tokio::io::AsyncWriteExt as _;
 use crate::room::Room;
 use crate::ws::raw_frame;
 
-const IMPATIENT: &str = "[client]\ninsecure = true\nping_interval = \"1s\"\npong_timeout = \"500ms\"\n";
-const HASTY: &str = "[client]\ninsecure = true\nstale_close_delay = \"500ms\"\n";
+const IMPATIENT: &str = "[client]\ninsecure = true\nping_interval = \"2s\"\npong_timeout = \"1500ms\"\n";
+const HASTY: &str = "[client]\ninsecure = true\nstale_close_delay = \"1500ms\"\n";
 const NO_PONG: u16 = 3012;
 const STALE: u16 = 3502;
 

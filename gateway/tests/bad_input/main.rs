@@ -7,6 +7,9 @@
 #[path = "../support/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;
+#[path = "../support/raw.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
+mod raw;
 #[path = "../support/redis.rs"]
 mod redis;
 #[path = "../support/token.rs"]

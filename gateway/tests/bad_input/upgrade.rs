@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::gateway::DEADLINE;
+use crate::raw::{self, status};
 use crate::room::{INSECURE, Room};
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -19,26 +20,7 @@ async fn upgrade(address: SocketAddr, headers: &str) -> String {
         "GET /connection/websocket HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    response_head(&mut stream).await
-}
-
-/// What comes until the empty line or the end of the connection.
-pub(crate) async fn response_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    let read = async {
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read_u8().await {
-                Ok(byte) => head.push(byte),
-                Err(_) => break,
-            }
-        }
-    };
-    tokio::time::timeout(DEADLINE, read).await.expect("an answer or an end");
-    String::from_utf8(head).unwrap()
-}
-
-pub(crate) fn status(head: &str) -> u16 {
-    head.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {head:?}")).parse().unwrap()
+    raw::head(&mut stream).await
 }
 
 #[tokio::test]
@@ -90,7 +72,7 @@ async fn no_upgrade_at_all() {
     let room = Room::open(INSECURE).await;
     let mut stream = TcpStream::connect(room.gateway.listen).await.unwrap();
     stream.write_all(b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    let head = response_head(&mut stream).await;
+    let head = raw::head(&mut stream).await;
     assert!((400..500).contains(&status(&head)), "{head}");
     room.close().await;
 }
@@ -100,7 +82,7 @@ async fn not_http() {
     let room = Room::open(INSECURE).await;
     let mut stream = TcpStream::connect(room.gateway.listen).await.unwrap();
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is TLS, more or less\r\n\r\n").await.unwrap();
-    let head = response_head(&mut stream).await;
+    let head = raw::head(&mut stream).await;
     assert!(head.is_empty() || status(&head) == 400, "{head}");
     refused(&room, "head").await;
     room.close().await;
@@ -172,7 +154,7 @@ async fn header_of_one_mib() {
     let token = "x".repeat(1024 * 1024);
     let head = format!("GET /connection/websocket HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
     let _ = stream.write_all(head.as_bytes()).await;
-    let head = response_head(&mut stream).await;
+    let head = raw::head(&mut stream).await;
     assert!(head.is_empty() || status(&head) == 431, "{head}");
     refused(&room, "head_too_large").await;
     room.close().await;

@@ -23,8 +23,8 @@ before(async () => {
   gateway = await Gateway.start(`${KEYS}
 [client]
 ping_interval = "1s"
-pong_timeout = "500ms"
-expired_close_delay = "1s"
+pong_timeout = "900ms"
+expired_close_delay = "10s"
 [channel.default]
 allow_subscribe_for_client = true
 allow_publish_for_client = true

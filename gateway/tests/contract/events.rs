@@ -16,7 +16,9 @@ use fanfare_proto::keys::Keys;
 use crate::redis_kit::{RedisServer, Relay};
 use crate::{LIMIT, Node, channel, redis_config};
 
-const DEBOUNCE: Duration = Duration::from_millis(300);
+const DEBOUNCE: Duration = Duration::from_secs(1);
+/// A lease that ends while the test waits.
+const SHORT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(60);
 /// Of all shards together.
 const BACKLOG_MAX: usize = 80;
@@ -248,9 +250,10 @@ async fn who_begins_again_learns_what_was_noted(world: World) {
     assert_eq!(end.keep(&[hold()]).await, 0, "it holds it already");
 }
 
-async fn two(server: &RedisServer, habits: Habits) -> (End, End) {
+/// Two nodes that have begun, with the habits of each.
+async fn pair(server: &RedisServer, of_a: Habits, of_b: Habits) -> (End, End) {
     let config = redis_config(server.url(0));
-    let (a, b) = (End::redis(&config, habits).await, End::redis(&config, habits).await);
+    let (a, b) = (End::redis(&config, of_a).await, End::redis(&config, of_b).await);
     a.begin().await;
     b.begin().await;
     (a, b)
@@ -259,7 +262,7 @@ async fn two(server: &RedisServer, habits: Habits) -> (End, End) {
 #[tokio::test]
 async fn nodes_decide_together() {
     let server = RedisServer::start();
-    let (mut a, mut b) = two(&server, habits()).await;
+    let (mut a, mut b) = pair(&server, habits(), habits()).await;
     assert_eq!(a.keep(&[hold()]).await + b.keep(&[hold()]).await, 1);
     assert_eq!(a.keep(&[release()]).await, 0);
     tokio::time::sleep(DEBOUNCE * 2).await;
@@ -278,8 +281,8 @@ async fn nodes_decide_together() {
 #[tokio::test]
 async fn what_a_dead_node_held_is_let_go_of() {
     let server = RedisServer::start();
-    let short = Habits { lease: Duration::from_millis(300), ..habits() };
-    let (mut dying, mut other) = two(&server, short).await;
+    let short = Habits { lease: SHORT, ..habits() };
+    let (mut dying, mut other) = pair(&server, short, habits()).await;
     let many: Vec<Note> = (0..600).map(|n| Note::Hold(thing(&format!("u{n}")))).collect();
     dying.keep(&many).await;
     other.keep(&[Note::Hold(thing("u1"))]).await;
@@ -306,8 +309,8 @@ async fn what_a_dead_node_held_is_let_go_of() {
 #[tokio::test]
 async fn a_node_that_was_taken_for_dead_is_told_so_and_begins_again() {
     let server = RedisServer::start();
-    let short = Habits { lease: Duration::from_millis(200), ..habits() };
-    let (mut sleeper, mut other) = two(&server, short).await;
+    let short = Habits { lease: SHORT, ..habits() };
+    let (mut sleeper, mut other) = pair(&server, short, habits()).await;
     assert_eq!(sleeper.keep(&[hold()]).await, 1);
     assert_eq!(other.until_told(2).await, ["channel_occupied", "channel_vacated"]);
     let late = sleeper.log.keep(shard(NAME), 7, &[hold()]).await;
@@ -335,8 +338,8 @@ async fn calls_of_an_earlier_generation_count_for_nothing() {
 #[tokio::test]
 async fn another_node_delivers_when_the_first_falls_silent() {
     let server = RedisServer::start();
-    let short = Habits { courier_lease: Duration::from_millis(200), ..habits() };
-    let (mut a, b) = two(&server, short).await;
+    let short = Habits { courier_lease: SHORT, ..habits() };
+    let (mut a, b) = pair(&server, short, short).await;
     a.keep(&[subscribed("1"), subscribed("2")]).await;
     let taken = a.take(1).await.unwrap();
     assert_eq!(b.take(1).await, None);
@@ -357,7 +360,7 @@ async fn another_node_delivers_when_the_first_falls_silent() {
 #[tokio::test]
 async fn a_store_that_has_forgotten_says_so_once() {
     let server = RedisServer::start();
-    let (mut a, mut b) = two(&server, habits()).await;
+    let (mut a, mut b) = pair(&server, habits(), habits()).await;
     a.keep(&[hold()]).await;
     b.keep(&[hold()]).await;
     let _: () = server.run(&["FLUSHALL"]).await;
@@ -372,7 +375,7 @@ async fn a_store_that_has_forgotten_says_so_once() {
 #[tokio::test]
 async fn a_store_that_has_forgotten_says_so_also_if_a_new_node_comes_first() {
     let server = RedisServer::start();
-    let (mut a, mut b) = two(&server, habits()).await;
+    let (mut a, mut b) = pair(&server, habits(), habits()).await;
     a.keep(&[hold()]).await;
     b.keep(&[hold()]).await;
     let _: () = server.run(&["FLUSHALL"]).await;
@@ -417,7 +420,7 @@ async fn a_link_that_breaks_leaves_no_doubt() {
 #[tokio::test]
 async fn nothing_stands_for_ever() {
     let server = RedisServer::start();
-    let (mut a, _b) = two(&server, habits()).await;
+    let (mut a, _b) = pair(&server, habits(), habits()).await;
     a.keep(&[hold(), Note::Hold(thing("u")), Note::Once(told(Name::CacheEmpty, ""))]).await;
     a.keep(&[release()]).await;
     a.take(1).await;

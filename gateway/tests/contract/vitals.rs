@@ -68,7 +68,7 @@ async fn subscriptions_at_another_server_are_found_out_and_told_once() {
     let forked = Arc::new(AtomicBool::new(true));
     let port = forked_road(server.port(), other.port(), forked.clone()).await;
     let mut config = redis_config(format!("redis://127.0.0.1:{port}/0"));
-    config.command_timeout = std::time::Duration::from_millis(300);
+    config.command_timeout = std::time::Duration::from_secs(1);
     let mut node = Node::redis(&config);
     // Two for each time that the links are given up.
     eventually("probes are lost", || node.metrics.broker_probe_failures.get() >= 6).await;

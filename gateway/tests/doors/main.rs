@@ -5,6 +5,9 @@
 #[path = "../support/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod gateway;
+#[path = "../support/raw.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
+mod raw;
 #[path = "../support/token.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
 mod token;
@@ -15,6 +18,5 @@ mod ws;
 mod addresses;
 mod certificate;
 mod pages;
-mod raw;
 mod renewal;
 mod tls;

@@ -20,7 +20,7 @@ async fn a_new_pair_is_shown_a_bad_one_is_not_and_connections_stay() {
     fs::copy(new.certificate(), shown.certificate()).unwrap();
     gateway.signal("HUP");
     reloads(&gateway, "error", 1.0).await;
-    assert!(gateway.log().contains("clients are shown the one before"), "{}", gateway.log());
+    gateway.logs("clients are shown the one before").await;
     assert!(old.connect(gateway.listen).await.is_ok() && new.connect(gateway.listen).await.is_err());
 
     // The other half, too. Looked at in any case before long; by then the signal has done it.

@@ -179,7 +179,7 @@ async fn goodbyes_are_answered_and_the_session_is_closed_properly() {
 #[tokio::test]
 async fn handshakes_that_fail_or_hang_are_counted_and_gone() {
     let pair = Pair::make();
-    let keys = "handshake_timeout = \"300ms\"\nmin_version = \"1.3\"\n";
+    let keys = "handshake_timeout = \"2s\"\nmin_version = \"1.3\"\n";
     let gateway = Gateway::start(&format!("{INSECURE}{}{keys}", pair.section())).await;
     let refused = |reason: &'static str, count| gateway.counts("fanfare_refused_connections_total", reason, count);
     // Plain HTTP.

@@ -242,7 +242,9 @@ async fn fault_run_storm_reads_history_once() {
     let reads = reads(&world).await - before;
     println!("fault_run_storm_reads_history_once: back after {:?}, {reads} history reads", begin.elapsed());
     let report = world.finish().await;
-    assert_eq!(report.recovered, CLIENTS);
+    // Who is cut off once more on a slow machine recovers once more.
+    assert!(report.recovered >= CLIENTS, "{} recoveries", report.recovered);
+    assert_eq!(report.unrecovered, 0);
     assert!(reads <= READS_MAX * 3, "{reads} history reads for three nodes");
 }
 

@@ -19,15 +19,15 @@ fn bad_answers() -> Vec<(Value, &'static str)> {
         (json!({ "answer": { "disconnect": { "code": 1000 } } }), "bad_answer"),
         (json!({ "answer": { "result": "hunter2" } }), "bad_answer"),
         (json!({ "bytes": 2_000_000 }), "too_large"),
-        (json!({ "sleep": 3 }), "timeout"),
-        (json!({ "drip": 3 }), "timeout"),
+        (json!({ "sleep": 5 }), "timeout"),
+        (json!({ "drip": 5 }), "timeout"),
     ]
 }
 
 #[tokio::test]
 async fn a_bad_answer_is_error_100_and_counted_by_its_kind() {
     let backend = Backend::start();
-    let gateway = gateway(&backend.http(), "timeout = \"700ms\"\n").await;
+    let gateway = gateway(&backend.http(), "timeout = \"2s\"\n").await;
     for (plan, outcome) in bad_answers() {
         let label = format!("hook=\"app\",kind=\"connect\",outcome=\"{outcome}\"");
         let before = gateway.metric("fanfare_hook_calls_total", &label).await;

@@ -39,12 +39,12 @@ async fn every_hook_is_asked_and_answers() {
 #[tokio::test]
 async fn what_goes_wrong_is_error_100() {
     let backend = Backend::start();
-    let gateway = gateway(&backend.grpc(), "timeout = \"700ms\"\n").await;
+    let gateway = gateway(&backend.grpc(), "timeout = \"2s\"\n").await;
     let mut socket = crate::client(&gateway, &backend, "1").await;
     let plans = [
         (json!({ "status": 500 }), "status"),
         (json!({ "status": 503 }), "unreachable"),
-        (json!({ "sleep": 3 }), "timeout"),
+        (json!({ "sleep": 5 }), "timeout"),
         (json!({ "bytes": 2_000_000 }), "too_large"),
         (json!({ "answer": { "error": { "code": 7 } } }), "bad_answer"),
     ];

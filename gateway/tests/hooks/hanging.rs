@@ -10,8 +10,8 @@ use crate::gateway::{DEADLINE, Gateway};
 use crate::ws::Socket;
 use crate::{client, gateway};
 
-const RULES: &str = "timeout = \"6s\"\n[channel.default]\nallow_subscribe_for_client = true\n\
-    [client]\nping_interval = \"2s\"\npong_timeout = \"1s\"\n";
+const RULES: &str = "timeout = \"20s\"\n[channel.default]\nallow_subscribe_for_client = true\n\
+    [client]\nping_interval = \"3s\"\npong_timeout = \"2500ms\"\n";
 
 async fn publish(gateway: &Gateway, data: u64) {
     let answer = gateway.api("publish", &json!({ "channel": "news", "data": data })).await;
@@ -53,7 +53,7 @@ async fn pings_come_while_the_application_is_silent_and_pongs_are_not_missed() {
     let mut socket = client(&gateway, &backend, "1").await;
     let silence = json!({ "plan": { "sleep": 5 } });
     socket.text(json!({ "id": 2, "rpc": { "method": "m", "data": silence } }).to_string()).await;
-    let pinged = tokio::time::timeout(Duration::from_secs(3), socket.next_ping()).await;
+    let pinged = tokio::time::timeout(Duration::from_millis(4_500), socket.next_ping()).await;
     assert!(pinged.is_ok(), "a ping within its interval");
     socket.text("{}").await;
     assert!(socket.reply(2).await["rpc"].is_object());
@@ -67,12 +67,12 @@ async fn pings_come_while_the_application_is_silent_and_pongs_are_not_missed() {
 #[tokio::test]
 async fn who_leaves_does_not_wait_and_a_full_hook_says_so() {
     let backend = Backend::start();
-    let gateway = gateway(&backend.http(), "timeout = \"5s\"\nconcurrency_max = 1\n").await;
+    let gateway = gateway(&backend.http(), "timeout = \"10s\"\nconcurrency_max = 1\n").await;
     let mut sockets = Vec::new();
     for user in ["1", "2", "3"] {
         sockets.push(client(&gateway, &backend, user).await);
     }
-    let hold = json!({ "id": 2, "rpc": { "method": "m", "data": { "plan": { "sleep": 2 } } } }).to_string();
+    let hold = json!({ "id": 2, "rpc": { "method": "m", "data": { "plan": { "sleep": 4 } } } }).to_string();
     sockets[0].text(hold.clone()).await;
     until_asked(&backend).await;
     sockets[1].text(hold).await;

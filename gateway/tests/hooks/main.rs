@@ -38,9 +38,12 @@ const INTERNAL: u64 = 100;
 /// A gateway with one hook, `app`, at this URL, that serves everything; `more` are further keys of the hook, and then
 /// further tables.
 async fn gateway(url: &str, more: &str) -> Gateway {
+    // The backend is a Python on a busy machine: who wants an impatient gateway says so.
+    let own = more.starts_with("timeout =") || more.contains("\ntimeout =");
+    let timeout = if own { "" } else { "timeout = \"10s\"\n" };
     Gateway::start(&format!(
         "[hook]\nconnect = \"app\"\nrpc = \"app\"\nsubscribe = \"app\"\npublish = \"app\"\nsub_refresh = \"app\"\n\
-         [hook.app]\nurl = \"{url}\"\n{more}"
+         [hook.app]\nurl = \"{url}\"\n{timeout}{more}"
     ))
     .await
 }

@@ -24,7 +24,7 @@ async fn until_asked(backend: &Backend, kind: &str) {
 
 /// Two commands in one message: one that waits for the application, and a publication.
 fn slow_then_publish() -> String {
-    let rpc = json!({ "id": 2, "rpc": { "method": "m", "data": { "plan": { "sleep": 3 } } } });
+    let rpc = json!({ "id": 2, "rpc": { "method": "m", "data": { "plan": { "sleep": 6 } } } });
     let publish = json!({ "id": 3, "publish": { "channel": "news", "data": "late" } });
     format!("{rpc}\n{publish}")
 }
@@ -39,7 +39,7 @@ async fn heard_nothing_else(gateway: &Gateway, listener: &mut Socket) {
 #[tokio::test]
 async fn who_is_let_in_by_an_answer_is_as_old_as_the_question() {
     let backend = Backend::start();
-    let gateway = gateway(&backend.http(), "timeout = \"8s\"\n").await;
+    let gateway = gateway(&backend.http(), "timeout = \"20s\"\n").await;
     backend.plan("connect", json!({ "sleep": 3, "answer": { "result": { "user": "42" } } })).await;
     let mut socket = Socket::open(gateway.listen).await;
     socket.text(r#"{"id":1,"connect":{}}"#).await;
@@ -57,7 +57,7 @@ async fn who_is_let_in_by_an_answer_is_as_old_as_the_question() {
 async fn an_order_does_not_wait_for_the_rest_of_a_message() {
     let backend = Backend::start();
     let config = format!(
-        "[hook]\nconnect = \"app\"\nrpc = \"app\"\n[hook.app]\ntimeout = \"8s\"\nurl = \"{}\"\n{OPEN}",
+        "[hook]\nconnect = \"app\"\nrpc = \"app\"\n[hook.app]\ntimeout = \"20s\"\nurl = \"{}\"\n{OPEN}",
         backend.http()
     );
     let gateway = Gateway::start(&config).await;
@@ -76,7 +76,7 @@ async fn an_order_does_not_wait_for_the_rest_of_a_message() {
 async fn what_expires_while_the_application_is_asked_is_over_before_the_next_command() {
     let backend = Backend::start();
     let config = format!(
-        "[hook]\nconnect = \"app\"\nrpc = \"app\"\n[hook.app]\ntimeout = \"8s\"\nurl = \"{}\"\n{OPEN}[client]\n\
+        "[hook]\nconnect = \"app\"\nrpc = \"app\"\n[hook.app]\ntimeout = \"20s\"\nurl = \"{}\"\n{OPEN}[client]\n\
          expired_close_delay = \"0s\"\n",
         backend.http()
     );
@@ -85,7 +85,7 @@ async fn what_expires_while_the_application_is_asked_is_over_before_the_next_com
     listener.subscribe(2, "news").await;
     let mut expires = Socket::open(gateway.listen).await;
     let reply =
-        expires.connect(&json!({ "token": token::mint(&json!({ "sub": "2", "exp": token::now() + 2 })) })).await;
+        expires.connect(&json!({ "token": token::mint(&json!({ "sub": "2", "exp": token::now() + 4 })) })).await;
     assert!(reply["error"].is_null(), "{reply}");
     expires.text(slow_then_publish()).await;
     expires.expect_close(3005).await;
@@ -117,7 +117,7 @@ async fn the_application_is_not_asked_about_names_for_which_there_is_no_room() {
 async fn one_answer_renews_what_it_was_asked_about_and_nothing_else() {
     let backend = Backend::start();
     let config = format!(
-        "[hook]\nconnect = \"app\"\nrefresh = \"app\"\nrpc = \"app\"\n[hook.app]\ntimeout = \"8s\"\nurl = \"{}\"\n",
+        "[hook]\nconnect = \"app\"\nrefresh = \"app\"\nrpc = \"app\"\n[hook.app]\ntimeout = \"20s\"\nurl = \"{}\"\n",
         backend.http()
     );
     let gateway = Gateway::start(&config).await;

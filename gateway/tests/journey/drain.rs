@@ -11,7 +11,7 @@ use crate::{open_to_all, reader};
 #[tokio::test]
 async fn not_ready_then_3001_then_the_end() {
     let redis = RedisServer::start();
-    let more = "[shutdown]\nready_delay = \"1s\"\ndrain = \"500ms\"\ntimeout = \"8s\"\n";
+    let more = "[shutdown]\nready_delay = \"3s\"\ndrain = \"500ms\"\ntimeout = \"8s\"\n";
     let mut gateway = Gateway::start(&open_to_all(&redis.url(0), more)).await;
     let mut readers = Vec::new();
     for user in ["ann", "ben", "cleo"] {

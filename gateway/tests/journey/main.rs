@@ -40,7 +40,7 @@ fn open_to_all(redis: &str, more: &str) -> String {
         "[channel.default]\nallow_subscribe_for_client = true\nallow_publish_for_client = true\n\
          allow_user_limited_channels = true\n\
          [broker]\nurl = \"{redis}\"\nheartbeat_interval = \"200ms\"\nnode_lease = \"2s\"\nunready_after = \"1s\"\n\
-         command_timeout = \"1s\"\n{more}"
+         command_timeout = \"5s\"\n{more}"
     )
 }
 

@@ -10,9 +10,9 @@ use crate::ws::Socket;
 fn with_presence(redis: &str) -> String {
     format!(
         "[channel.default]\nallow_subscribe_for_client = true\npresence = true\njoin_leave = true\n\
-         force_push_join_leave = true\nallow_presence_for_subscriber = true\nleave_delay = \"200ms\"\n\
-         [broker]\nurl = \"{redis}\"\nheartbeat_interval = \"200ms\"\nnode_lease = \"1s\"\nunready_after = \"1s\"\n\
-         command_timeout = \"1s\"\n[shutdown]\nready_delay = \"0s\"\ndrain = \"0s\"\n"
+         force_push_join_leave = true\nallow_presence_for_subscriber = true\nleave_delay = \"1s\"\n\
+         [broker]\nurl = \"{redis}\"\nheartbeat_interval = \"200ms\"\nnode_lease = \"4s\"\nunready_after = \"1s\"\n\
+         command_timeout = \"5s\"\n[shutdown]\nready_delay = \"0s\"\ndrain = \"0s\"\n"
     )
 }
 

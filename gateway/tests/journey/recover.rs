@@ -18,7 +18,7 @@ fn with_history(redis: &str) -> String {
          [[channel.namespace]]\nname = \"small\"\nhistory_size = 2\n{options}\
          [[channel.namespace]]\nname = \"ticker\"\nhistory_size = 1\nforce_recovery_mode = \"cache\"\n{options}\
          [broker]\nurl = \"{redis}\"\nheartbeat_interval = \"200ms\"\nnode_lease = \"2s\"\nunready_after = \"1s\"\n\
-         command_timeout = \"1s\"\n[history]\nposition_check_interval = \"1s\"\n"
+         command_timeout = \"5s\"\n[history]\nposition_check_interval = \"1s\"\n"
     )
 }
 

@@ -71,7 +71,8 @@ async fn a_user_on_several_connections() {
 
 #[tokio::test]
 async fn pongs_are_owed_and_not_counted() {
-    let config = "[client]\nping_interval = \"1s\"\npong_timeout = \"500ms\"\n[limit.connection]\ncommands = \"1/h\"\n";
+    let config =
+        "[client]\nping_interval = \"2s\"\npong_timeout = \"1500ms\"\n[limit.connection]\ncommands = \"1/h\"\n";
     let gateway = Gateway::start(&format!("{OPEN}{config}")).await;
     let mut guest = client(&gateway, "42").await;
     for _ in 0..3 {

@@ -183,17 +183,22 @@ fn ratio(without: [&[Duration]; 2], with: &[Duration], percent: usize) -> f64 {
 }
 
 /// Speaks while junk is sent to a gateway; answers how long words took, and how large the measured gateway
-/// became.
-async fn wave(hall: &mut Hall, measured: &Gateway, to: &Gateway) -> (Vec<Duration>, u64) {
+/// became meanwhile.
+async fn wave(hall: &mut Hall, measured: &Gateway, to: &Gateway) -> Wave {
     let junk = Junk::send(to.listen);
     // The first ones are hardly there yet.
     hall.speak(WAVE / 4).await;
     let took = hall.speak(WAVE - WAVE / 4).await;
     let peak = measured.resident_memory();
-    let sent = junk.end().await;
-    let planned = usize::try_from(WAVE.as_secs() * PER_SECOND).unwrap();
-    assert!(sent >= planned / 2, "{sent} connections of {planned}: this machine is too busy to tell");
-    (took, peak)
+    Wave { took, peak, sent: junk.end().await }
+}
+
+/// What came of a wave.
+struct Wave {
+    took: Vec<Duration>,
+    peak: u64,
+    /// Junk connections that were made.
+    sent: usize,
 }
 
 async fn junk_is_gone(gateway: &Gateway) {
@@ -218,14 +223,17 @@ async fn a_thousand_junk_connections_a_second_disturb_nobody() {
     let (mut ratios, mut peaks) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let quiet = hall.speak(WAVE / 4).await;
-        let (beside, _) = wave(&mut hall, &measured, &decoy).await;
-        let (inside, peak) = wave(&mut hall, &measured, &measured).await;
+        let Wave { took: beside, .. } = wave(&mut hall, &measured, &decoy).await;
+        let Wave { took: inside, peak, sent } = wave(&mut hall, &measured, &measured).await;
         peaks.push(peak.saturating_sub(baseline));
         assert!(peak.saturating_sub(baseline) <= bound, "{peak} bytes from {baseline}; {bound} more are allowed");
         junk_is_gone(&measured).await;
         let connections = measured.metric("fanfare_connections", "").await;
         assert!((connections - LISTENERS as f64 - 1.0).abs() < 0.5, "{connections} are connected");
-        ratios.push([50, 99].map(|percent| ratio([&quiet, &beside], &inside, percent)));
+        let planned = usize::try_from(WAVE.as_secs() * PER_SECOND).unwrap();
+        // Half of the junk says nothing: this machine was too busy to tell.
+        let tells = sent >= planned / 2;
+        ratios.push([50, 99].map(|percent| if tells { ratio([&quiet, &beside], &inside, percent) } else { f64::NAN }));
         println!(
             "p50 and p99: quiet {:?} {:?}, junk beside {:?} {:?}, junk inside {:?} {:?}; {} KiB more",
             percentile(&quiet, 50),
@@ -241,7 +249,10 @@ async fn a_thousand_junk_connections_a_second_disturb_nobody() {
         }
     }
     let good = ratios.last().unwrap().iter().all(|ratio| *ratio <= RATIO_MAX);
-    assert!(good, "publications come later by {ratios:?} at the median and the 99th percentile, in every round");
+    assert!(
+        good,
+        "publications come later by {ratios:?} (NaN: too little junk) at the median and the 99th percentile, in every round"
+    );
     hall.listeners.shutdown().await;
     measured.assert_running();
     assert!(measured.metric("fanfare_task_panics_total", "").await < 0.5);

@@ -9,6 +9,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../support/alone.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses a part of the kit")]
+mod alone;
+
 mod model;
 mod script;
 mod world;

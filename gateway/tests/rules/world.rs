@@ -15,32 +15,26 @@ use fanfare_gateway::broker::{Broker, HistoryQuery, Outgoing};
 use fanfare_gateway::channel::Rules;
 use fanfare_gateway::codec::centrifuge::Json;
 use fanfare_gateway::config::section::{ChannelConfig, ChannelOptions, HistoryOptions, Namespace, PublishAck};
-use fanfare_gateway::config::{self, Machine, Purpose, Sources};
-use fanfare_gateway::hub::{Hub, OutboxReader, Pipe, Signal};
+use fanfare_gateway::hub::{OutboxReader, Pipe, Signal};
 use fanfare_gateway::limit::Limits;
 use fanfare_gateway::model::command::{Ask, Command, Connect, HistoryAsk, Since, Subscribe};
-use fanfare_gateway::model::time::{Clock, TestClock};
-use fanfare_gateway::model::wire::{Encode, Frame};
-use fanfare_gateway::model::{ByteSize, ChannelName, NameRegex, NodeId, Publication};
-use fanfare_gateway::node::{LeaseConfig, Node, Parts, PublishAsk};
-use fanfare_gateway::presence::memory::MemoryPresence;
+use fanfare_gateway::model::wire::Frame;
+use fanfare_gateway::model::{ByteSize, ChannelName, NameRegex, Publication};
+use fanfare_gateway::node::{Node, PublishAsk};
 use fanfare_gateway::session::heartbeat::Wheel;
 use fanfare_gateway::session::{Flow, Session, Shared};
 use fanfare_gateway::task::Tasks;
-use fanfare_gateway::telemetry::Metrics;
-use fanfare_gateway::telemetry::tracing::Tracing;
 use fanfare_proto::envelope::{Revocation, What};
 use fanfare_proto::pattern::Pattern;
 use jsonwebtoken::{EncodingKey, Header};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::alone::{Alone, LONG, dev};
 use crate::model::{All, Got};
 use crate::script::{CLIENTS, House, Options, Step, Ticket, Token};
 
 const SECRET: &str = "a-secret-that-nobody-needs-to-keep-in-a-test";
-/// Longer than any run.
-const LONG: Duration = Duration::from_secs(24 * 3600);
 /// Turns of all tasks after which nothing moves any more: a delivery takes three.
 const TURNS: usize = 16;
 
@@ -88,41 +82,11 @@ impl Pipe for Tape {
 impl World {
     pub(crate) fn new(house: &House) -> Self {
         let secret = ("FANFARE_AUTH__TOKEN__HMAC_SECRET".to_owned(), SECRET.into());
-        let sources = Sources {
-            purpose: Purpose::Dev,
-            file: None,
-            environment: BTreeMap::from([secret]),
-            flags: Vec::new(),
-            machine: Machine { host_name: "node".into(), open_files_max: None },
-        };
-        let mut config = config::load(&sources).expect("the habits of dev are good").config;
+        let mut config = dev(BTreeMap::from([secret]));
         config.client.subscribe_to_user_personal_channel.enabled = false;
         config.client.allow_anonymous = true;
-        let metrics = Arc::new(Metrics::new());
-        let clock: Arc<dyn Clock> = TestClock::at_unix_ms(1_700_000_000_000);
-        let tasks = Tasks::new(Arc::clone(&metrics));
-        let (broker, events) = MemoryBroker::start(&config.broker, Arc::clone(&metrics), Arc::clone(&clock));
-        let tell = Arc::new(|_, _| Box::pin(std::future::ready(())) as _);
-        let encoders: [Arc<dyn Encode>; 1] = [Arc::new(Json)];
-        let node = Node::new(Parts {
-            id: NodeId::random(),
-            lease: LeaseConfig { name: "node".into(), heartbeat: LONG, lease: LONG },
-            hub: Arc::new(Hub::new(&encoders, Arc::clone(&metrics))),
-            broker: broker.clone(),
-            bus: broker.clone(),
-            roster: broker.clone(),
-            ledger: broker.clone(),
-            presence: MemoryPresence::start(tell, Arc::clone(&clock), &tasks, Arc::clone(&metrics)),
-            history: config.history,
-            page_size: ByteSize::mib(1),
-            members: config.presence,
-            rules: Arc::new(Rules::new(&channels(house))),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            tracing: Tracing::default(),
-            patience: LONG,
-        });
-        node.start(events, &tasks);
+        let Alone { node, broker, told, clock, metrics, tasks } = Alone::new(&config, Rules::new(&channels(house)));
+        node.start(told, &tasks);
         let auth = Arc::new(Auth::new(&config.auth).expect("a secret is a good key"));
         let limits = Limits::new(&config.limit, None, Arc::clone(&clock), metrics);
         let shared = Arc::new(Shared::new(Arc::clone(&node), auth, config.client, limits, Wheel::new(clock)));

@@ -1,9 +1,11 @@
 //! Starts the real binary with a configuration given as TOML, on free ports, and asks it things from
 //! outside: the API, the metrics, its memory. Ended on drop. Knows nothing of what is inside.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -235,11 +237,14 @@ fn launch(directory: &TempDir, listen: SocketAddr, internal: SocketAddr) -> Chil
         .unwrap()
 }
 
-/// Below the range from which the kernel takes ports for whoever connects: nobody gets it before the gateway
-/// listens there.
+/// Below the range from which the kernel takes ports for whoever connects, and never the same twice: nobody gets it
+/// before the gateway listens there, nor while it is started again.
 fn free_address() -> SocketAddr {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let port = std::iter::repeat_with(|| rand::random_range(10_000..30_000)).find(free).unwrap();
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let free = |port: &u16| !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = std::iter::repeat_with(|| rand::random_range(10_000..20_000)).find(free).unwrap();
+    given.insert(port);
     (Ipv4Addr::LOCALHOST, port).into()
 }
 

@@ -7,10 +7,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(missing_docs, unreachable_pub, reason = "a part of the test binaries that include it")]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -89,7 +90,10 @@ impl RedisServer {
     /// A plain connection for whatever a test wants to ask or break.
     pub async fn connect(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url(0)).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(START_LIMIT))
+            .set_response_timeout(Some(START_LIMIT));
+        client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
 
     /// Runs one command, given as words.
@@ -147,11 +151,15 @@ impl Drop for RedisServer {
     }
 }
 
-/// Below the range from which the kernel takes ports for whoever connects: nobody gets it before the server
-/// listens there.
+/// Below the range from which the kernel takes ports for whoever connects, beside that of the tests' gateways, and
+/// never the same twice: nobody gets it before the server listens there, nor while it is stopped.
 fn free_port() -> u16 {
-    let free = |port: &u16| StdListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    std::iter::repeat_with(|| rand::random_range(10_000..30_000)).find(free).unwrap()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let free = |port: &u16| !given.contains(port) && StdListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = std::iter::repeat_with(|| rand::random_range(20_000..30_000)).find(free).unwrap();
+    given.insert(port);
+    port
 }
 
 /// Passes TCP on to a port, until told to swallow: then it still accepts and nothing gets through, as if

@@ -5,8 +5,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::gateway::{DEADLINE, Gateway};
+use crate::raw::{self, status};
 use crate::room::{INSECURE, Room, SECURE};
-use crate::upgrade::{response_head, status};
 use crate::ws::{PROTOBUF, Socket, raw_frame, raw_head};
 
 const TEXT: u8 = 1;
@@ -33,7 +33,7 @@ fn head(gateway: &Gateway, lines: &str) -> String {
 async fn answer(gateway: &Gateway, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(gateway.listen).await.unwrap();
     let _ = stream.write_all(bytes).await;
-    response_head(&mut stream).await
+    raw::head(&mut stream).await
 }
 
 /// Somebody who has not said who it is sends these bytes; the connection ends with this code, and the

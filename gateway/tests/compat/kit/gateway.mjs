@@ -29,15 +29,24 @@ function binary(variable) {
   return path;
 }
 
+const given = new Set();
+
+// Below the range from which the kernel takes ports for whoever connects, and never the same twice: nobody gets it
+// before the server listens there, nor while it is started again.
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    if (given.has(port)) continue;
+    const server = createServer();
+    const free = await new Promise((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    given.add(port);
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -47,7 +47,7 @@ class Publisher {
 
 export class ClientPublisher extends Publisher {
   async open(endpoint) {
-    this.client = client(endpoint, { token: token({ sub: this.name }), timeout: 3_000, maxReconnectDelay: 1_000 });
+    this.client = client(endpoint, { token: token({ sub: this.name }), timeout: 20_000, maxReconnectDelay: 1_000 });
     this.client.connect();
     await this.client.ready(10_000);
     return this;
