@@ -165,8 +165,19 @@ impl RedisBroker {
 
     /// Waits until what is published comes back, at most for `patience`; answers whether it does.
     pub async fn wait_until_delivers(&self, patience: Duration) -> bool {
-        let mut delivers = self.vitals.delivers();
-        matches!(tokio::time::timeout(patience, delivers.wait_for(|delivers| *delivers)).await, Ok(Ok(_)))
+        let (mut delivers, mut up, mut link) = (self.vitals.delivers(), self.subscriber.up(), self.link.changes());
+        // What the last probe said counts only while the links are up: one that broke since is noticed there first.
+        let delivering = async {
+            while self.health() != Health::Delivers {
+                tokio::select! {
+                    changed = delivers.changed() => if changed.is_err() { return false },
+                    changed = up.changed() => if changed.is_err() { return false },
+                    () = link.next() => {}
+                }
+            }
+            true
+        };
+        tokio::time::timeout(patience, delivering).await.unwrap_or(false)
     }
 
     /// Keeps these rules in Redis for those who publish past the gateways: written now, after each
