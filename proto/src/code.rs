@@ -76,7 +76,7 @@ pub enum CloseCode {
     Shutdown = 3001,
     /// Something of ours failed.
     ServerError = 3004,
-    /// The connection token expired and no new one came.
+    /// The connection expired: no new token came, or the application says so.
     Expired = 3005,
     /// A subscription that the server made expired.
     SubscriptionExpired = 3006,

@@ -59,7 +59,7 @@ pub const CLIENT_NAME_CHARS_MAX: usize = 16;
 /// Longest client version, in characters; the rest is cut.
 pub const CLIENT_VERSION_CHARS_MAX: usize = 64;
 
-/// Most capabilities of one connection: entries of a token's claim, or of a hook's answer, `caps`. Each command looks them through, so they must stay few.
+/// Most capabilities of one connection: entries of `caps` in a token or a hook's answer. Each command looks them through, so they must stay few.
 pub const CAPABILITIES_MAX: usize = 64;
 
 /// Most channels, and patterns of channels, in all of them together.

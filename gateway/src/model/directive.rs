@@ -39,7 +39,7 @@ pub enum Directive {
         /// The subscription's channel; none for the connection.
         channel: Option<ChannelName>,
         /// Which of the session's questions it was.
-        question: u8,
+        question: u32,
         /// What it said.
         answer: Renewed,
     },

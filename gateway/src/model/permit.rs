@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Overrides;
 
-/// The terms of one subscription: a token's, a hook's, or an order's.
+/// The terms of one subscription, by a token or a hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permit {
     /// What others on the channel see of the client: JSON on one line; empty if none.

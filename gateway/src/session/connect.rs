@@ -198,7 +198,7 @@ impl Session {
         }
     }
 
-    /// The channels that the token names and the user's own one, checked.
+    /// The channels that the token, or the application in its place, names and the user's own one, checked.
     fn server_subscriptions(&self, token: &ConnectionToken) -> Result<BTreeMap<ChannelName, Permit>, Refusal> {
         let mut subs = token.subs.clone();
         if let Some(channel) = self.personal_channel(&token.user) {

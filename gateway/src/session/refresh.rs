@@ -111,18 +111,19 @@ impl Session {
         };
         let grace = self.shared.config.expired_sub_close_delay;
         let expired = live.subscriptions.iter().filter(|(_, sub)| over(sub.expires_at, sub.renewal, grace));
-        let expired: Vec<_> = expired.map(|(channel, sub)| (channel.clone(), sub.renewal)).collect();
+        let (mut asks, ends): (Vec<_>, Vec<_>) = expired.partition(|(_, sub)| sub.renewal == Renewal::Hook);
+        // There may be more than may be asked about at once: who has waited longest comes first.
+        asks.sort_unstable_by_key(|(_, sub)| sub.expires_at);
+        let asks: Vec<_> = asks.into_iter().take(live.questions_left()).map(|(channel, _)| channel.clone()).collect();
+        let ends: Vec<_> = ends.into_iter().map(|(channel, _)| channel.clone()).collect();
         if over(live.expires_at, live.renewal, self.shared.config.expired_close_delay) {
             match live.renewal {
                 Renewal::Client => return CloseCode::Expired.into(),
                 Renewal::Hook | Renewal::Asked(_) => self.ask_to_renew_connection(),
             }
         }
-        for (channel, renewal) in expired {
-            if renewal == Renewal::Hook {
-                self.ask_to_renew_subscription(channel);
-                continue;
-            }
+        asks.into_iter().for_each(|channel| self.ask_to_renew_subscription(channel));
+        for channel in ends {
             let flow = self.end_subscription(&channel);
             if flow != Flow::Continue {
                 return flow;

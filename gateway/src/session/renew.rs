@@ -47,17 +47,13 @@ impl Session {
         self.ask_later(None, question, Box::pin(async move { hook.refresh(caller).await }));
     }
 
-    /// Asks whether a subscription may go on, unless it has asked about many others already: then it is asked when
-    /// one of these is answered.
+    /// Asks whether a subscription may go on.
     pub(super) fn ask_to_renew_subscription(&mut self, channel: ChannelName) {
         let shared = Arc::clone(&self.shared);
         let options = shared.node.rules().options(&channel);
         let hook = options.and_then(|options| self.hook(&options.sub_refresh_hook).ok());
         let caller = self.caller();
         let State::Live(live) = &mut self.state else { return };
-        if !live.may_ask() {
-            return;
-        }
         let question = live.next_question();
         let (Some(hook), Some(subscription)) = (hook, live.subscriptions.get_mut(&channel)) else { return };
         subscription.renewal = Renewal::Asked(question);
@@ -68,7 +64,7 @@ impl Session {
     fn ask_later(
         &self,
         channel: Option<ChannelName>,
-        question: u8,
+        question: u32,
         asked: BoxFuture<'static, Result<Renewed, HookError>>,
     ) {
         let outbox = self.outbox.clone();
@@ -87,7 +83,7 @@ impl Session {
     }
 
     /// The answer to a question about the connection, or about a subscription.
-    pub(super) fn renew(&mut self, channel: Option<&ChannelName>, question: u8, answer: Renewed) -> Flow {
+    pub(super) fn renew(&mut self, channel: Option<&ChannelName>, question: u32, answer: Renewed) -> Flow {
         let State::Live(live) = &self.state else { return Flow::Continue };
         let renewal = match channel {
             None => Some(live.renewal),

@@ -45,8 +45,7 @@ pub(super) struct Live {
     pub(super) meta: Bytes,
     pub(super) renewal: Renewal,
     /// Counts the questions that hooks were asked, so that an answer which comes late is not taken for another's.
-    /// It comes round; so many questions of one connection are never under way.
-    pub(super) questions: u8,
+    pub(super) questions: u32,
     /// Its beginning was seen by whoever observes the node, so its end is to be.
     pub(super) seen: bool,
 }
@@ -60,7 +59,7 @@ pub(super) enum Renewal {
     /// A hook is asked when the time has come.
     Hook,
     /// It has been asked, by the question of this number.
-    Asked(u8),
+    Asked(u32),
 }
 
 impl Live {
@@ -69,14 +68,14 @@ impl Live {
         Asker { user: &self.user, trust: shared.trust(), rights: self.rights_on(channel) }
     }
 
-    /// Whether one question more may be asked about a subscription.
-    pub(super) fn may_ask(&self) -> bool {
+    /// How many questions more may be asked about subscriptions.
+    pub(super) fn questions_left(&self) -> usize {
         let asked = self.subscriptions.iter().filter(|(_, held)| matches!(held.renewal, Renewal::Asked(_)));
-        asked.count() < QUESTIONS_MAX
+        QUESTIONS_MAX.saturating_sub(asked.count())
     }
 
     /// The number of the question that is asked now.
-    pub(super) fn next_question(&mut self) -> u8 {
+    pub(super) fn next_question(&mut self) -> u32 {
         self.questions = self.questions.wrapping_add(1);
         self.questions
     }
@@ -203,7 +202,7 @@ impl Renewal {
 }
 
 impl State {
-    /// When the next token's grace period ends, by the clock of deadlines.
+    /// When the next grace period of what expires ends, by the clock of deadlines.
     pub(super) fn next_expiry(&self, shared: &Shared) -> Option<Duration> {
         let Self::Live(live) = self else { return None };
         let at = |expires_at: Option<i64>, renewal: Renewal, grace: Duration| {
@@ -213,7 +212,7 @@ impl State {
         let grace = shared.config.expired_sub_close_delay;
         let subscriptions = live.subscriptions.iter().map(|(_, subscription)| subscription);
         // Those that cannot be asked about yet wait for an answer to come, not for a moment.
-        let may_ask = live.may_ask();
+        let may_ask = live.questions_left() > 0;
         let subscriptions = subscriptions.filter(|sub| may_ask || sub.renewal != Renewal::Hook);
         let subscriptions = subscriptions.filter_map(|sub| at(sub.expires_at, sub.renewal, grace));
         connection.into_iter().chain(subscriptions).min()

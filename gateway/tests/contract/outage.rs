@@ -205,9 +205,7 @@ async fn what_a_probe_said_before_a_link_broke_does_not_count() {
     let mut server = RedisServer::start();
     let node = Node::linked(&redis_config(server.url(0))).await;
     server.stop();
-    while node.broker.health() == Health::Delivers {
-        tokio::task::yield_now().await;
-    }
+    node.is_silent().await;
     let redis = node.redis.as_ref().expect("it is a node on Redis");
     let mut waiting = std::pin::pin!(redis.wait_until_delivers(crate::LIMIT));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "the links are down");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::backend::Backend;
-use crate::gateway::DEADLINE;
+use crate::gateway::{DEADLINE, free_address};
 use crate::{INTERNAL, client, connect, gateway, rpc};
 
 const KEYS: &str = "breaker_failures = 3\nbreaker_pause = \"1s\"\ntimeout = \"500ms\"\n";
@@ -45,7 +45,7 @@ async fn it_opens_and_heals() {
 /// No client can bring it about that nobody is there: one that tries again and again says enough.
 #[tokio::test]
 async fn it_opens_for_one_client_where_nobody_is_there() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address();
     for url in [format!("http://{nobody}/hook"), format!("grpc://{nobody}")] {
         let gateway = gateway(&url, "breaker_failures = 3\n").await;
         for _ in 0..3 {

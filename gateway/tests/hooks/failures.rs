@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::backend::Backend;
+use crate::gateway::free_address;
 use crate::{INTERNAL, connect, gateway, rpc};
 
 /// A plan, and the metric's word for what becomes of it.
@@ -46,7 +47,7 @@ async fn a_bad_answer_is_error_100_and_counted_by_its_kind() {
 
 #[tokio::test]
 async fn nobody_there() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_address().port();
     for scheme in ["http", "grpc"] {
         let gateway = gateway(&format!("{scheme}://127.0.0.1:{port}"), "").await;
         let (_socket, reply) = connect(&gateway, Value::Null).await;

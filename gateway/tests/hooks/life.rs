@@ -136,7 +136,7 @@ async fn a_server_side_subscription_that_has_expired_ends_the_connection() {
         backend.http()
     ))
     .await;
-    // Where the application is asked, it says so; where nobody is, nobody can prolong it.
+    // Where the application is asked, it says so; where nobody is, stock clients do not prolong it.
     backend.plan("sub_refresh", json!({ "answer": { "result": { "expired": true } } })).await;
     for channel in ["chat:own", "own"] {
         let result = json!({ "user": "42", "subs": { channel: { "expire_at": soon() } } });

@@ -237,9 +237,9 @@ fn launch(directory: &TempDir, listen: SocketAddr, internal: SocketAddr) -> Chil
         .unwrap()
 }
 
-/// Below the range from which the kernel takes ports for whoever connects, and never the same twice: nobody gets it
-/// before the gateway listens there, nor while it is started again.
-fn free_address() -> SocketAddr {
+/// Below the range from which the kernel takes ports for whoever connects, and never the same twice within this process: no
+/// other test gets it before the gateway listens there, nor while it is started again.
+pub fn free_address() -> SocketAddr {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let free = |port: &u16| !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();

@@ -152,7 +152,7 @@ impl Drop for RedisServer {
 }
 
 /// Below the range from which the kernel takes ports for whoever connects, beside that of the tests' gateways, and
-/// never the same twice: nobody gets it before the server listens there, nor while it is stopped.
+/// never the same twice within this process: no other test gets it before the server listens there, nor while it is stopped.
 fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -31,8 +31,8 @@ function binary(variable) {
 
 const given = new Set();
 
-// Below the range from which the kernel takes ports for whoever connects, and never the same twice: nobody gets it
-// before the server listens there, nor while it is started again.
+// Below the range from which the kernel takes ports for whoever connects, and never the same twice within this
+// process: no other test gets it before the server listens there, nor while it is started again.
 export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
