@@ -201,19 +201,6 @@ async fn nobody_waits_for_a_link_that_is_known_to_be_down() {
 }
 
 #[tokio::test]
-async fn what_a_probe_said_before_a_link_broke_does_not_count() {
-    let mut server = RedisServer::start();
-    let node = Node::linked(&redis_config(server.url(0))).await;
-    server.stop();
-    node.is_silent().await;
-    let redis = node.redis.as_ref().expect("it is a node on Redis");
-    let mut waiting = std::pin::pin!(redis.wait_until_delivers(crate::LIMIT));
-    assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "the links are down");
-    server.restart();
-    assert!(waiting.await);
-}
-
-#[tokio::test]
 async fn calls_under_way_end_with_the_link() {
     let server = RedisServer::start();
     let relay = Relay::start(server.port()).await;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use fanfare_gateway::broker::Health;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::redis_kit::RedisServer;
-use crate::{Node, eventually, redis_config};
+use crate::redis_kit::{RedisServer, Relay};
+use crate::{LIMIT, Node, eventually, redis_config};
 
 /// What is logged on this thread, on which the test and all its tasks run.
 #[derive(Clone, Default)]
@@ -88,6 +88,39 @@ async fn subscriptions_at_another_server_are_found_out_and_told_once() {
     server.kill_subscribers().await;
     eventually("probes are lost again", || node.metrics.broker_probe_failures.get() >= failures + 4).await;
     assert_eq!(log.lines_with("does not bring them back"), 2);
+}
+
+/// A probe whose echo is lost with the links goes on waiting for it: what the one before it said does not count then.
+#[tokio::test]
+async fn what_a_probe_said_before_the_links_broke_does_not_count() {
+    let mut server = RedisServer::start();
+    let relay = Relay::start(server.port()).await;
+    let port = forked_road(server.port(), relay.port(), Arc::new(AtomicBool::new(true))).await;
+    let mut config = redis_config(format!("redis://127.0.0.1:{port}/0"));
+    config.command_timeout = LIMIT * 2;
+    let node = Node::linked(&config).await;
+    let redis = node.redis.as_ref().unwrap();
+    let probes = async || {
+        let stats: String = server.run(&["INFO", "commandstats"]).await;
+        stats
+            .lines()
+            .find_map(|line| line.strip_prefix("cmdstat_publish:calls=")?.split(',').next()?.parse::<u64>().ok())
+    };
+    relay.swallow();
+    let before = probes().await;
+    let under_way = async {
+        while probes().await <= before {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, under_way).await.expect("a probe is under way");
+    server.stop();
+    node.is_silent().await;
+    relay.heal();
+    let mut waiting = std::pin::pin!(redis.wait_until_delivers(LIMIT));
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "the links are down");
+    server.restart();
+    assert!(waiting.await);
 }
 
 #[tokio::test]

@@ -171,6 +171,10 @@ pub struct Relay {
 }
 
 impl Relay {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts a relay to a port of this machine. It ends with the runtime.
     pub async fn start(to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
