@@ -196,10 +196,15 @@ def grpc_server(schemas, certificate, key):
     return server, {"grpc": plain, "grpcs": secure}
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Many may come at once: one that is not let in at first is let in seconds later.
+    request_queue_size = 1024
+
+
 def http_server(address, tls=None):
     """Answers until the process ends; returns its port."""
-    http = ThreadingHTTPServer((address, 0), Http)
-    http.daemon_threads = True
+    http = Server((address, 0), Http)
     if tls is not None:
         # The handshake is the connection's thread's affair: a client that does not finish it holds up nobody.
         http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)

@@ -94,7 +94,7 @@ async fn many_subscriptions_that_expire_at_once_cost_nobody_the_connection() {
     let gateway = gateway(&backend.http(), more).await;
     let at = soon();
     let yes = json!({ "result": { "expire_at": at + 3600 } });
-    backend.plan("sub_refresh", json!({ "sleep": 1, "answer": yes })).await;
+    backend.plan("sub_refresh", json!({ "sleep": 0.5, "answer": yes })).await;
     let subs: serde_json::Map<_, _> = (0..MANY).map(|n| (format!("c{n}"), json!({ "expire_at": at }))).collect();
     let result = json!({ "user": "42", "subs": subs });
     let (mut socket, reply) = connect(&gateway, json!({ "plan": { "answer": { "result": result } } })).await;
