@@ -16,7 +16,7 @@ use fanfare_proto::hook::SERVICE;
 
 use super::failure::Failure;
 use crate::model::ByteSize;
-use crate::outbound::HeaderMap;
+use crate::outbound::{HeaderMap, chain};
 
 #[derive(Debug)]
 pub(super) struct GrpcRoad {
@@ -88,11 +88,6 @@ fn connect_error(status: &Status) -> Option<&(dyn Error + 'static)> {
 
 fn causes(error: &(dyn Error + 'static)) -> String {
     chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// An error and what is behind it, outermost first.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// Messages that are written already and read later: bytes in, bytes out.

@@ -190,4 +190,4 @@ impl fmt::Debug for Hub {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

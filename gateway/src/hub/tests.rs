@@ -14,7 +14,7 @@ use crate::model::{ByteSize, Directive, Fingerprint, Publication, SessionId, Use
 #[path = "tests/outbox.rs"]
 mod outboxes;
 mod stream;
-mod tape;
+pub(crate) mod tape;
 
 use tape::Tape;
 

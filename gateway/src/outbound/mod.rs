@@ -3,6 +3,7 @@
 
 mod address;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -216,14 +217,14 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Stri
     Ok((name, value))
 }
 
+/// An error and what is behind it, outermost first.
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
 /// An error with all its causes; reqwest tells the last one least. Without the URL, which may hold a password.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut texts = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        texts.push(cause.to_string());
-        next = cause.source();
-    }
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let texts: Vec<_> = chain(error).skip(1).map(ToString::to_string).collect();
     if texts.is_empty() { "the request failed".to_owned() } else { texts.join(": ") }
 }
 

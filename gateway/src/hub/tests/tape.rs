@@ -12,29 +12,29 @@ use crate::hub::Pipe;
 use crate::model::wire::Frame;
 
 #[derive(Clone, Debug)]
-pub(super) struct Tape {
+pub(crate) struct Tape {
     written: Arc<Mutex<Vec<u8>>>,
     /// How many bytes it still takes.
     room: Arc<AtomicUsize>,
     /// How often something was written to it.
-    pub(super) writes: Arc<AtomicUsize>,
+    pub(crate) writes: Arc<AtomicUsize>,
 }
 
 impl Tape {
-    pub(super) fn new(room: usize) -> Self {
+    pub(crate) fn new(room: usize) -> Self {
         Self { written: Arc::default(), room: Arc::new(AtomicUsize::new(room)), writes: Arc::default() }
     }
 
-    pub(super) fn give_room(&self, room: usize) {
+    pub(crate) fn give_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.written.lock().clone()
     }
 
     /// Takes the whole frames off the tape.
-    pub(super) fn frames(&self) -> Vec<Frame> {
+    pub(crate) fn frames(&self) -> Vec<Frame> {
         let mut written = self.written.lock();
         let mut frames = Vec::new();
         let mut at = 0;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::future::ready;
-use std::io::{self, IoSlice};
-use std::task::Context;
 
 use tokio::sync::Semaphore;
 
@@ -14,7 +12,8 @@ use crate::channel::Rules;
 use crate::codec::centrifuge::Json;
 use crate::config::section::{ChannelConfig, ChannelOptions, HistoryOptions, PublishAck};
 use crate::config::{self, Machine, Purpose, Sources};
-use crate::hub::{Hub, Outbox, Pipe, Wants};
+use crate::hub::tests::tape::Tape;
+use crate::hub::{Hub, Outbox, Wants};
 use crate::model::event::PresenceStats;
 use crate::model::time::TestClock;
 use crate::model::wire::{Encode, WireKey};
@@ -50,26 +49,6 @@ impl Presence for Gate {
 
     fn retire(&self) -> BoxFuture<'_, ()> {
         Box::pin(ready(()))
-    }
-}
-
-/// A way out that takes nothing: what is told does not matter here.
-#[derive(Debug)]
-struct Nowhere;
-
-impl Pipe for Nowhere {
-    fn head(&self, _: &Frame, _: &mut Vec<u8>) {}
-
-    fn gather(&self) -> usize {
-        1
-    }
-
-    fn try_write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn poll_writable(&mut self, _: &mut Context<'_>) -> std::task::Poll<io::Result<()>> {
-        std::task::Poll::Pending
     }
 }
 
@@ -110,7 +89,7 @@ fn node(gate: &Arc<Gate>) -> (Arc<Node>, Arc<MemoryBroker>, Events) {
 }
 
 fn joining<'a>(node: &Node, channel: &'a ChannelName) -> Joining<'a> {
-    let (outbox, _) = Outbox::new(ByteSize::mib(1), Box::new(Nowhere), Arc::clone(node.metrics()));
+    let (outbox, _) = Outbox::new(ByteSize::mib(1), Box::new(Tape::new(0)), Arc::clone(node.metrics()));
     let wants = Wants { positioned: true, ..Wants::default() };
     let connection = ConnectionId::random();
     let nothing = bytes::Bytes::new();
@@ -156,33 +135,9 @@ async fn who_held_a_channel_that_was_given_back_joins_where_it_is_now() {
     assert_eq!((offset(other), offset(slow)), (3, 3));
 }
 
-/// A way out that keeps what it takes.
-#[derive(Clone, Debug, Default)]
-struct Tape(Arc<Mutex<Vec<u8>>>);
-
-impl Pipe for Tape {
-    fn head(&self, _: &Frame, out: &mut Vec<u8>) {
-        out.push(b'\n');
-    }
-
-    fn gather(&self) -> usize {
-        1 << 20
-    }
-
-    fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut kept = self.0.lock();
-        parts.iter().for_each(|part| kept.extend_from_slice(part));
-        Ok(parts.iter().map(|part| part.len()).sum())
-    }
-
-    fn poll_writable(&mut self, _: &mut Context<'_>) -> std::task::Poll<io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-}
-
 /// Somebody on the channel; answers where the channel stands, and what tells all that they have heard since.
 async fn listener(node: &Node, channel: &ChannelName, positioned: bool) -> (Position, impl Fn() -> Vec<String>) {
-    let (tape, mut joining) = (Tape::default(), joining(node, channel));
+    let (tape, mut joining) = (Tape::new(usize::MAX), joining(node, channel));
     let (outbox, reader) = Outbox::new(ByteSize::mib(1), Box::new(tape.clone()), Arc::clone(node.metrics()));
     outbox.uncork(Frame::Text("first".into()));
     joining.subscriber.outbox = outbox.clone();
@@ -191,7 +146,8 @@ async fn listener(node: &Node, channel: &ChannelName, positioned: bool) -> (Posi
     let heard = move || {
         let _alive = &reader;
         outbox.flush();
-        let said = String::from_utf8(std::mem::take(&mut *tape.0.lock())).expect("JSON");
+        let said = tape.frames().into_iter().map(|frame| String::from_utf8(frame.into_bytes().into()).expect("JSON"));
+        let said = said.collect::<Vec<_>>().join("\n");
         let pushes = said.lines().filter(|line| line.contains("push"));
         let data = |line: &str| line.split("\"data\":").nth(1)?.split(['}', ',']).next().map(str::to_owned);
         pushes.filter_map(data).collect()
